@@ -1,0 +1,271 @@
+"""Settings of a run: what they are called, mean, and may be; presets, overrides, TOML.
+
+Every field says its meaning, unit and range below; `selfplay settings [GAME]` prints them as a commented TOML file.
+All groups but `worker` are part of a run's identity: they decide the bytes that come out, and a run keeps them for
+life. `worker` only decides how fast. Knows nothing of games, processes or folders.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+import tomlkit
+from msgspec import Meta
+
+from selfplay.errors import UsageError, nearest
+from selfplay.files import read_file
+from selfplay.machine import usable_cores
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the settings file."""
+
+
+class GameSettings(Group):
+    name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1)] = "connect4"
+
+
+class NetworkSettings(Group):
+    blocks: Annotated[int, Meta(description="residual blocks, 1 to 80", ge=1, le=80)] = 4
+    channels: Annotated[int, Meta(description="channels of the tower, 4 to 1024", ge=4, le=1024)] = 32
+    policy_channels: Annotated[int, Meta(description="channels of the policy head, 1 to 256", ge=1, le=256)] = 16
+    value_channels: Annotated[int, Meta(description="channels of the value head, 1 to 256", ge=1, le=256)] = 16
+    value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
+
+
+class SearchSettings(Group):
+    simulations: Annotated[
+        int,
+        Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
+    ] = 64
+    c_puct: Annotated[
+        float, Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100)
+    ] = 1.5
+    c_puct_base: Annotated[
+        float, Meta(description="visits at which that weight has grown by log 2: c_base there", gt=0)
+    ] = 19652.0
+    fpu_reduction: Annotated[
+        float,
+        Meta(
+            description="an unvisited action is worth its node's value less this, times the root of the visited "
+            "prior mass (values run from -1 to 1)",
+            ge=0,
+            le=2,
+        ),
+    ] = 0.2
+    noise_fraction: Annotated[
+        float, Meta(description="share of Dirichlet noise in the root's priors, self-play only, 0 to 1", ge=0, le=1)
+    ] = 0.25
+    noise_alpha: Annotated[
+        float, Meta(description="Dirichlet concentration; about 10 / typical number of legal actions", gt=0, le=100)
+    ] = 1.0
+    temperature: Annotated[
+        float, Meta(description="moves are drawn from visits^(1/temperature); 0 = the most visited", ge=0, le=10)
+    ] = 1.0
+    temperature_plies: Annotated[
+        int, Meta(description="plies from the start of a game played at `temperature`", ge=0)
+    ] = 12
+    late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
+    reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
+
+
+class SelfPlaySettings(Group):
+    games_per_round: Annotated[int, Meta(description="games between two trainings", ge=1, le=10_000_000)] = 100
+    seed: Annotated[
+        int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
+    ] = 0
+    device: Annotated[
+        str,
+        Meta(description='where networks are evaluated: "cpu", "cuda" or "auto"', pattern="^(cpu|cuda|auto)$"),
+    ] = "auto"
+
+
+class TrainingSettings(Group):
+    batch_size: Annotated[int, Meta(description="positions per optimizer step", ge=2, le=65_536)] = 256
+    passes: Annotated[
+        float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)
+    ] = 8.0
+    learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
+    weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
+    gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0)] = 4.0
+    value_weight: Annotated[
+        float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
+    ] = 1.0
+    average_decay: Annotated[
+        float, Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1)
+    ] = 0.99
+    window_start: Annotated[
+        int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1)
+    ] = 20_000
+    window_exponent: Annotated[
+        float, Meta(description="growth of the window: alpha in the formula", gt=0, le=1)
+    ] = 0.75
+    window_slope: Annotated[
+        float, Meta(description="growth of the window at its start: beta in the formula", ge=0, le=1)
+    ] = 0.4
+    threads: Annotated[
+        int, Meta(description="threads of the trainer; 0 = the cores at hand when the run is made", ge=0, le=1024)
+    ] = 0
+
+
+class WorkerSettings(Group):
+    games_in_parallel: Annotated[int, Meta(description="games a worker plays side by side", ge=1, le=4096)] = 64
+    cache_positions: Annotated[
+        int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)
+    ] = 131_072
+
+
+class Settings(Group):
+    """All settings of a run; every default written out."""
+
+    game: GameSettings = GameSettings()
+    network: NetworkSettings = NetworkSettings()
+    search: SearchSettings = SearchSettings()
+    selfplay: SelfPlaySettings = SelfPlaySettings()
+    training: TrainingSettings = TrainingSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+
+SPEED_ONLY = ("worker",)  # groups that may change between two starts of a run
+Tree = dict[str, Any]  # settings as nested dictionaries, group → field → value
+
+
+def from_tree(tree: Tree, *, where: str) -> Settings:
+    """Checked settings from nested dictionaries; missing fields take their defaults.
+
+    Raises `UsageError` for an unknown group or field (the nearest is offered) and for a value out of range.
+    """
+    _refuse_unknown_names(tree, where)
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {_explain(str(error))}") from None
+
+
+def to_tree(settings: Settings) -> Tree:
+    """The settings as nested dictionaries."""
+    tree = msgspec.to_builtins(settings)
+    assert isinstance(tree, dict)
+    return tree
+
+
+def merged(base: Tree, *overlays: Tree) -> Tree:
+    """Settings where later overlays win, field by field."""
+    result = {group: dict(fields) for group, fields in base.items()}
+    for overlay in overlays:
+        for group, fields in overlay.items():
+            if not isinstance(fields, dict):
+                raise UsageError(f'"{group}" must be a table of settings, found {fields!r}')
+            result.setdefault(group, {}).update(fields)
+    return result
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> Tree:
+    """`("search.simulations=64", …)` as nested dictionaries; values are TOML, bare words are text."""
+    tree: Tree = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        group, dot, field = name.strip().partition(".")
+        if not (equals and dot and field):
+            raise UsageError(f'"{assignment}": expected group.field=value, for example search.simulations=64')
+        tree.setdefault(group, {})[field] = _parse_value(text.strip())
+    return tree
+
+
+def read_toml(path: Path) -> Tree:
+    """A settings file as nested dictionaries; raises `UsageError` where it is missing or not TOML."""
+    content = read_file(path, what="settings file", error=UsageError)
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}") from None
+
+
+def to_toml(settings: Settings, *, heading: str) -> str:
+    """A TOML file with every field, each under a comment that says what it is."""
+    document = tomlkit.document()
+    for line in heading.splitlines():
+        document.add(tomlkit.comment(line))
+    for group, fields in to_tree(settings).items():
+        table = tomlkit.table()
+        for field, value in fields.items():
+            table.add(tomlkit.comment(describe(group, field)))
+            table.add(field, value)
+        document.add(tomlkit.nl())
+        document.add(group, table)
+    return tomlkit.dumps(document)
+
+
+def presets() -> list[str]:
+    """Names of the presets that come along."""
+    folder = resources.files("selfplay") / "presets"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def preset(name: str) -> Tree:
+    """A preset's settings; raises `UsageError` for an unknown name."""
+    if name not in presets():
+        raise UsageError(f'unknown preset "{name}"{nearest(name, presets())}; known are {", ".join(presets())}')
+    return tomllib.loads((resources.files("selfplay") / "presets" / f"{name}.toml").read_text("utf-8"))
+
+
+def resolved(settings: Settings) -> Settings:
+    """The settings with every `auto` made a fact of this machine, once, when the run is made."""
+    threads = settings.training.threads or usable_cores()
+    training = msgspec.structs.replace(settings.training, threads=threads)
+    return msgspec.structs.replace(settings, training=training)
+
+
+def differences(old: Settings, new: Settings) -> list[str]:
+    """What a run's identity would change from `old` to `new`, one line each; speed-only settings do not count."""
+    before, after = to_tree(old), to_tree(new)
+    return [
+        f"{group}.{field}: the run has {before[group][field]!r}, asked for {value!r}"
+        for group, fields in after.items()
+        if group not in SPEED_ONLY
+        for field, value in fields.items()
+        if before[group][field] != value
+    ]
+
+
+def describe(group: str, field: str) -> str:
+    """What a setting means, with unit and range."""
+    annotation = get_type_hints(_group_type(group), include_extras=True)[field]
+    return next(str(part.description) for part in get_args(annotation) if isinstance(part, Meta))
+
+
+def _group_type(group: str) -> type[Group]:
+    return get_type_hints(Settings)[group]  # type: ignore[no-any-return]  # hints of Settings are groups
+
+
+def _refuse_unknown_names(tree: Tree, where: str) -> None:
+    groups = Settings.__struct_fields__
+    for group, fields in tree.items():
+        if group not in groups:
+            raise UsageError(
+                f'{where}: unknown group of settings "{group}"{nearest(group, groups)}; known are {", ".join(groups)}'
+            )
+        known = _group_type(group).__struct_fields__
+        for field in fields if isinstance(fields, dict) else ():
+            if field not in known:
+                raise UsageError(
+                    f'{where}: unknown setting "{group}.{field}"{nearest(field, known)}; '
+                    f"{group} has {', '.join(known)}"
+                )
+
+
+def _explain(message: str) -> str:
+    """msgspec's `Expected … - at `$.search.simulations`` with the name first."""
+    reason, _, place = message.partition(" - at ")
+    return f"{place.strip('`').removeprefix('$.')}: {reason[:1].lower()}{reason[1:]}" if place else message
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

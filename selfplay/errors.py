@@ -1,0 +1,64 @@
+"""Everything that can go wrong for a user, as one tree of exceptions.
+
+    SelfplayError            one clear line for the user, no traceback; exit code 1
+    ├── UsageError           the command or a setting is wrong; exit code 2
+    ├── GameError            a game is unknown, cannot be loaded, or its rules do not compile
+    │   └── LawBroken        a game's rules break a law of the contract
+    ├── ModelError           a model file is missing, damaged, foreign, or of another game
+    ├── BatchError           a batch file is torn, foreign, or disagrees with itself
+    ├── RunError             a run folder cannot be used as asked
+    └── ProcessError         a worker or the trainer died too often
+
+A message says what was found, what was expected, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SelfplayError(Exception):
+    """A failure that the user can understand and act on."""
+
+    exit_code = 1
+
+
+class UsageError(SelfplayError):
+    """The command line or a setting asks for something that does not exist or cannot be."""
+
+    exit_code = 2
+
+
+class GameError(SelfplayError):
+    """A game that is unknown, cannot be loaded or cannot be compiled."""
+
+
+class LawBroken(GameError):
+    """Rules that break a law of the game contract; `law` is its name."""
+
+    def __init__(self, law: str, message: str) -> None:
+        super().__init__(message)
+        self.law = law
+
+
+class ModelError(SelfplayError):
+    """A model file that cannot be used."""
+
+
+class BatchError(SelfplayError):
+    """A batch file that cannot be used."""
+
+
+class RunError(SelfplayError):
+    """A run folder that cannot be used as asked."""
+
+
+class ProcessError(SelfplayError):
+    """A child process that failed too often, with the last lines of its log."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The phrase ` (did you mean "X"?)` for a mistyped name, or nothing when no known name is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""

@@ -1,0 +1,164 @@
+"""A memory of evaluations, keyed by position, and one evaluation for equal leaves of a step.
+
+Because evaluators judge row by row, a remembered evaluation equals a fresh one to the bit: the cache changes speed
+and nothing else. Knows nothing of games or networks. Letters: n positions, m positions to evaluate, A actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
+from selfplay.kernels import kernel
+
+WAYS = 4  # entries that share a bucket; a full bucket loses one of them, picked by the newcomer's hash
+
+
+class Table(NamedTuple):
+    """C remembered evaluations, C a power of two (0 = no memory)."""
+
+    used: npt.NDArray[np.bool_]  # [C]
+    keys: npt.NDArray[np.uint64]  # [C, 2]
+    priors: npt.NDArray[np.float32]  # [C, A]
+    values: npt.NDArray[np.float32]  # [C]
+
+
+@dataclass
+class CacheCounts:
+    """What was asked for, and how it was answered."""
+
+    lookups: int = 0
+    hits: int = 0  # found in memory
+    duplicates: int = 0  # equal to another leaf of the same step
+    evaluated: int = 0  # rows given to the evaluator
+
+
+class CachedEvaluator:
+    """An evaluator that remembers.
+
+    Args:
+        evaluator: judges what is not remembered.
+        actions: A.
+        positions: how many evaluations to remember, rounded down to a power of two; 0 = only equal leaves of one
+            step are shared.
+    """
+
+    def __init__(self, evaluator: Evaluator, *, actions: int, positions: int) -> None:
+        capacity = 1 << (positions.bit_length() - 1) if positions >= WAYS else 0
+        self.counts = CacheCounts()
+        self._evaluator = evaluator
+        self._table = Table(
+            np.zeros(capacity, np.bool_),
+            np.zeros((capacity, 2), np.uint64),
+            np.zeros((capacity, actions), np.float32),
+            np.zeros(capacity, np.float32),
+        )
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        count = len(positions.keys)
+        priors, values = np.empty(positions.legal.shape, np.float32), np.empty(count, np.float32)
+        source, missing = np.empty(count, np.int32), np.empty(count, np.int32)
+        scratch = np.full(_scratch_size(count), -1, np.int32)
+        found, to_evaluate = look_up(self._table, positions.keys, priors, values, source, missing, scratch)
+        self.counts.lookups += count
+        self.counts.hits += found
+        self.counts.evaluated += to_evaluate
+        self.counts.duplicates += count - found - to_evaluate
+        if to_evaluate == count:
+            fresh = self._evaluator.evaluate(positions)
+        elif to_evaluate:
+            fresh = self._evaluator.evaluate(positions.take(missing[:to_evaluate]))
+        else:
+            return Evaluation(priors, values)
+        remember(self._table, positions.keys, missing[:to_evaluate], fresh.priors, fresh.values)
+        fill_in(source, fresh.priors, fresh.values, priors, values)
+        return Evaluation(priors, values)
+
+
+def _scratch_size(count: int) -> int:
+    return 2 << max(count, 1).bit_length()
+
+
+@kernel
+def look_up(
+    table: Any, keys: Any, priors: Any, values: Any, source: Any, missing: Any, scratch: Any
+) -> tuple[int, int]:
+    """Answer what is remembered; list the rest, equal positions once.
+
+    Writes priors and values of found rows; missing[:m] = rows to evaluate; source[i] = index into missing for a
+    row not found, -1 for a found one. Returns (found, m). `scratch` is an empty (-1) hash table of rows.
+    """
+    found, to_evaluate = 0, 0
+    for i in range(len(keys)):
+        place = find(table, keys[i])
+        if place >= 0:
+            priors[i] = table.priors[place]
+            values[i] = table.values[place]
+            source[i] = -1
+            found += 1
+            continue
+        cell = np.int64(keys[i, 1] & np.uint64(len(scratch) - 1))
+        while scratch[cell] >= 0 and not equal_keys(keys[missing[scratch[cell]]], keys[i]):
+            cell = (cell + 1) % len(scratch)
+        if scratch[cell] < 0:
+            scratch[cell] = to_evaluate
+            missing[to_evaluate] = i
+            to_evaluate += 1
+        source[i] = scratch[cell]
+    return found, to_evaluate
+
+
+@kernel
+def find(table: Any, key: Any) -> int:
+    """The place of a key in the table, or -1."""
+    if len(table.used) == 0:
+        return -1
+    first = bucket(table, key)
+    for place in range(first, first + WAYS):
+        if table.used[place] and equal_keys(table.keys[place], key):
+            return place
+    return -1
+
+
+@kernel
+def remember(table: Any, keys: Any, rows: Any, priors: Any, values: Any) -> None:
+    """Store evaluation j under keys[rows[j]], in a free place of its bucket or over another entry."""
+    if len(table.used) == 0:
+        return
+    for j in range(len(rows)):
+        key = keys[rows[j]]
+        first = bucket(table, key)
+        place = first + np.int64(key[1] >> np.uint64(62))
+        for candidate in range(first, first + WAYS):
+            if not table.used[candidate]:
+                place = candidate
+                break
+        table.used[place] = True
+        table.keys[place] = key
+        table.priors[place] = priors[j]
+        table.values[place] = values[j]
+
+
+@kernel
+def fill_in(source: Any, fresh_priors: Any, fresh_values: Any, priors: Any, values: Any) -> None:
+    """Write fresh evaluations to the rows that wait for them."""
+    for i in range(len(source)):
+        if source[i] >= 0:
+            priors[i] = fresh_priors[source[i]]
+            values[i] = fresh_values[source[i]]
+
+
+@kernel
+def bucket(table: Any, key: Any) -> int:
+    """The first place of the key's bucket."""
+    return np.int64(key[0] & np.uint64(len(table.used) // WAYS - 1)) * WAYS
+
+
+@kernel
+def equal_keys(a: Any, b: Any) -> bool:
+    """Whether two 128-bit keys are the same."""
+    return bool(a[0] == b[0] and a[1] == b[1])

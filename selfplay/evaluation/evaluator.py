@@ -1,0 +1,61 @@
+"""The contract of an evaluator: positions in, priors and values out.
+
+Row i of the answer is a function of position i alone, to the bit, whatever else stands in the batch: caches,
+batches of other games and other machines of the same kind rely on it. Letters: n positions, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.games.game import Rules, States
+from selfplay.kernels import kernel
+
+
+class Positions(NamedTuple):
+    """Ongoing positions that want to be judged."""
+
+    rules: Rules
+    states: States  # [n]
+    legal: npt.NDArray[np.bool_]  # [n, A] True = may be played
+    keys: npt.NDArray[np.uint64]  # [n, 2] 128-bit hash of each state
+
+    def take(self, rows: npt.NDArray[Any]) -> Positions:
+        """The positions in these rows."""
+        return Positions(self.rules, self.states[rows], self.legal[rows], self.keys[rows])
+
+
+class Evaluation(NamedTuple):
+    """Judgements of n positions."""
+
+    priors: npt.NDArray[np.float32]  # [n, A] probabilities over legal actions, 0 elsewhere
+    values: npt.NDArray[np.float32]  # [n] expected outcome for the player to move, -1 to 1
+
+
+class Evaluator(Protocol):
+    """Anything that judges positions."""
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        """Priors and values of n > 0 positions; rows do not touch each other."""
+        ...
+
+
+@kernel
+def masked_softmax(logits: Any, legal: Any) -> Any:
+    """Probabilities [n, A] over legal actions; a scalar loop, so that a row's bits do not depend on its place."""
+    priors = np.zeros(logits.shape, np.float32)
+    for i in range(logits.shape[0]):
+        highest, total = np.float32(-np.inf), np.float32(0.0)
+        for action in range(logits.shape[1]):
+            if legal[i, action] and logits[i, action] > highest:
+                highest = logits[i, action]
+        for action in range(logits.shape[1]):
+            if legal[i, action]:
+                priors[i, action] = np.exp(logits[i, action] - highest)
+                total += priors[i, action]
+        for action in range(logits.shape[1]):
+            priors[i, action] /= total
+    return priors

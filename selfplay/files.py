@@ -1,0 +1,65 @@
+"""Files that are whole or not there: written beside, synced, renamed. Knows nothing of what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from selfplay.errors import RunError, SelfplayError
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` so that every reader meets the whole old file or the whole new one, also after a power cut.
+
+    Raises `RunError` where the folder is missing or cannot be written; the old file then stands untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {path}: {error.strerror or error}; check that the folder exists, "
+            "may be written to, and has room"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable: a synced file in an unsynced folder can vanish in a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def ensure_directory(path: Path) -> Path:
+    """Make the folder if need be and prove that it can be written to; raises `RunError` otherwise."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder {path}: {error.strerror or error}; choose a folder that you may write to"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunError(f"cannot write to the folder {path}; choose another or change its permissions")
+    return path
+
+
+def read_file(path: Path, *, what: str, error: type[SelfplayError]) -> bytes:
+    """The bytes of `path`; raises `error` with `what` it should have been where that fails."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise error(f"{path}: no such {what}; check the path") from None
+    except OSError as failure:
+        raise error(f"{path}: cannot read this {what}: {failure.strerror or failure}") from failure

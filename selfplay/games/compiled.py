@@ -1,0 +1,201 @@
+"""Rules written for one position, turned into batched machine-code kernels.
+
+`CompiledRules(MyGame, ...)` is `Rules` over structured NumPy arrays. One Python call steps, describes and hashes
+n positions. Knows nothing of trees, networks or files. Letters: n positions, A actions, P planes, H × W board.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from numba.core.errors import NumbaError
+
+from selfplay.errors import GameError
+from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, Rules, States
+from selfplay.kernels import compile_function, kernel
+
+# Multipliers and finaliser of the two hash lanes: FNV-1a's prime, and the odd constants of MurmurHash3's fmix64.
+_FNV_PRIME = np.uint64(0x100000001B3)
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_LANE_OFFSET = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
+_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
+_SHIFT_27, _SHIFT_30, _SHIFT_31, _SHIFT_32, _SHIFT_33 = (np.uint64(shift) for shift in (27, 30, 31, 32, 33))
+_SPLITMIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_SPLITMIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+class CompiledRules(Rules):
+    """`Rules` of a `Game` subclass; raises `GameError` with the line where its rules do not compile."""
+
+    def __init__(self, game: type[Game], info: GameInfo) -> None:
+        self.info = info
+        self._game = game
+        seen: dict[Any, Any] = {}
+        start, legal, play, encode = (
+            compile_function(rule, seen) for rule in (game.start, game.legal, game.play, game.encode)
+        )
+        self._start = kernel(_start_kernel(start))
+        self._advance = kernel(_advance_kernel(play, legal))
+        self._encode = kernel(_encode_kernel(encode))
+        self._playouts = kernel(_playouts_kernel(play, legal))
+        self._prove_that_rules_compile()
+
+    def empty(self, shape: tuple[int, ...]) -> States:
+        return np.zeros(shape, self._game.State)
+
+    def start(self, count: int) -> States:
+        states = self.empty((count,))
+        self._start(states)
+        return states
+
+    def advance(self, states: States, actions: npt.NDArray[np.int32]) -> Advanced:
+        count = len(states)
+        result = Advanced(
+            np.empty(count, np.int8),
+            np.empty(count, np.int8),
+            np.zeros((count, self.info.num_actions), np.bool_),
+            np.empty((count, 2), np.uint64),
+        )
+        self._advance(states, _bytes_of(states), actions, *result)
+        return result
+
+    def encode(self, states: States) -> npt.NDArray[np.float32]:
+        planes = np.zeros((len(states), self.info.num_planes, *self.info.board_shape), np.float32)
+        self._encode(states, planes)
+        return planes
+
+    def playouts(self, states: States, seeds: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
+        values = np.empty(len(states), np.float32)
+        self._playouts(states.copy(), seeds, np.empty(self.info.num_actions, np.bool_), values)
+        return values
+
+    def draw(self, state: Any) -> str:
+        return str(self._game.draw(as_record(state, self._game.State)))
+
+    def action_name(self, action: int) -> str:
+        return str(self._game.action_name(action))
+
+    def _prove_that_rules_compile(self) -> None:
+        """Compile now (or load from the disk cache), so that a mistake shows where the game is loaded."""
+        try:
+            self.encode(self.start(1))
+            self.describe(self.start(1))
+        except NumbaError as error:
+            raise GameError(f"the rules of {self.info.spec} do not compile: {_explain(error)}") from error
+
+
+def as_record(state: Any, dtype: np.dtype[Any]) -> Any:
+    """One position as a record whose fields are attributes, for rules that run as plain Python.
+
+    Writing to the record writes to a copy, except for `np.record` inputs, which are passed through.
+    """
+    return np.array([state], dtype).view(np.recarray)[0]
+
+
+def _bytes_of(states: States) -> npt.NDArray[np.uint8]:
+    """The same memory as bytes [n, size of a state]."""
+    return states.view(np.uint8).reshape(len(states), states.dtype.itemsize)
+
+
+def _start_kernel(start: Any) -> Callable[..., None]:
+    def start_states(states: Any) -> None:
+        for i in range(len(states)):
+            start(states[i])
+
+    return start_states
+
+
+def _advance_kernel(play: Any, legal: Any) -> Callable[..., None]:
+    def advance_states(
+        states: Any, raw: Any, actions: Any, outcomes: Any, to_move: Any, masks: Any, keys: Any
+    ) -> None:
+        for i in range(len(states)):
+            outcomes[i] = ONGOING
+            if actions[i] >= 0:
+                outcomes[i] = play(states[i], actions[i])
+            to_move[i] = states[i].to_move
+            if outcomes[i] == ONGOING:
+                legal(states[i], masks[i])
+            hash_bytes(raw[i], keys[i])
+
+    return advance_states
+
+
+def _encode_kernel(encode: Any) -> Callable[..., None]:
+    def encode_states(states: Any, planes: Any) -> None:
+        for i in range(len(states)):
+            encode(states[i], planes[i])
+
+    return encode_states
+
+
+def _playouts_kernel(play: Any, legal: Any) -> Callable[..., None]:
+    def play_out(states: Any, seeds: Any, mask: Any, values: Any) -> None:
+        for i in range(len(states)):
+            first, mover = states[i].to_move, states[i].to_move
+            outcome, seed = ONGOING, seeds[i]
+            while outcome == ONGOING:
+                mask[:] = False
+                legal(states[i], mask)
+                seed += _LANE_OFFSET
+                mover = states[i].to_move
+                outcome = play(states[i], nth_legal(mask, splitmix(seed)))
+            values[i] = outcome if mover == first else -outcome
+
+    return play_out
+
+
+def nth_legal(mask: Any, random: Any) -> int:
+    """A legal action, each equally likely, from 64 random bits."""
+    count = np.uint64(0)
+    for action in range(len(mask)):
+        if mask[action]:
+            count += np.uint64(1)
+    rank = ((random >> _SHIFT_32) * count) >> _SHIFT_32
+    for action in range(len(mask)):
+        if mask[action]:
+            if rank == np.uint64(0):
+                return action
+            rank -= np.uint64(1)
+    return -1
+
+
+def splitmix(seed: Any) -> Any:
+    """The output function of SplitMix64 (Steele, Lea, Flood 2014)."""
+    mixed = (seed ^ (seed >> _SHIFT_30)) * _SPLITMIX_1
+    mixed = (mixed ^ (mixed >> _SHIFT_27)) * _SPLITMIX_2
+    return mixed ^ (mixed >> _SHIFT_31)
+
+
+def hash_bytes(raw: Any, key: Any) -> None:
+    """Write a 128-bit hash of raw [size] uint8 to key [2] uint64: two 64-bit lanes with different multipliers.
+
+    With 10^7 positions the chance of any collision is about 10^-25; the cache may take equal keys for equal
+    positions.
+    """
+    low, high = _FNV_OFFSET, _LANE_OFFSET
+    for i in range(len(raw)):
+        byte = np.uint64(raw[i])
+        low = (low ^ byte) * _FNV_PRIME
+        high = ((high ^ (byte + np.uint64(1))) * _SPLITMIX_1) ^ (high >> _SHIFT_31)
+    for _ in range(2):
+        low = (low ^ (low >> _SHIFT_33)) * _MIX_1
+        high = (high ^ (high >> _SHIFT_33)) * _MIX_2
+    key[0] = low ^ (low >> _SHIFT_33)
+    key[1] = high ^ (high >> _SHIFT_33)
+
+
+def _explain(error: NumbaError) -> str:
+    """The reason and the innermost place, out of Numba's long report."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reasons = [line for line in lines if not re.match(r"(Failed in|File |During|- |\^|<source|def )", line)]
+    reason = next((line for line in reasons if "rror" in line or "nknown" in line or "annot" in line), reasons[0])
+    where = cast("tuple[str, str]", places[-1]) if places else None
+    return f"{where[0]}, line {where[1]}: {reason}" if where else reason

@@ -1,0 +1,241 @@
+"""The contract of a game, for those who write one and for those who use one.
+
+A game has two players, no chance, no hidden information, and one winner or a draw. Players take plies in any
+order: a state says who is to move, so a player may move twice running. **A value is always seen by the player to
+move in the state it belongs to; an outcome by the player who made the ply.**
+
+Who writes a game subclasses `Game` (rules over a small NumPy record, compiled to machine code) or `ObjectGame`
+(rules over any Python object, slower). Who uses a game sees `Rules`: the same four rules over arrays of states.
+
+The laws, kept by `selfplay check` (`games/conformance.py`):
+    start           the player to move first is player 0, the game is not over, some action is legal
+    legal           an ongoing state has at least one legal action; `legal` does not change the state
+    play            a legal ply leads to a state with a valid player to move and a valid outcome
+    end             every game ends within `max_plies`
+    encode          planes are finite, a function of the state alone, and `encode` does not change the state
+    memory          equal plies from the start lead to equal states, alone or in a batch
+    symmetries      transformed plies lead to transformed planes, equal masks and equal outcomes
+    drawing         `draw` gives text for every position; names of actions differ and lead back to the action
+    compiled        compiled rules and the same rules as plain Python agree
+
+Letters of shapes: n positions, A actions, P planes, H × W the board.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.games.symmetry import Symmetry
+
+# Outcomes of a ply, as seen by the player who made it. All but ONGOING are also that player's value of the game.
+LOSS, DRAW, WIN = -1, 0, 1
+ONGOING = 2
+
+States = npt.NDArray[Any]  # [n] structured, or object for rules over Python objects
+SymmetryMaker = Callable[[tuple[int, int], int], Symmetry]
+
+
+class Description:
+    """What a game says of itself, whichever way its rules are written."""
+
+    name: ClassVar[str]  # lower case, no spaces; names the game in commands, batches and models
+    board_shape: ClassVar[tuple[int, int]]  # (H, W) of the planes
+    num_actions: ClassVar[int]  # A
+    num_planes: ClassVar[int]  # P
+    max_plies: ClassVar[int]  # no game is longer
+    symmetries: ClassVar[tuple[SymmetryMaker, ...]] = ()  # generators; the whole group is derived
+    board_actions: ClassVar[str] = "none"  # what an action names on the board: "columns", "cells" or "none"
+
+
+class Game(Description):
+    """Rules written for one position, compiled into batched kernels (`games/compiled.py`).
+
+    `State` is a structured dtype with at least a field `to_move` (0 or 1). The rules are plain functions without
+    `self`; they may call other plain functions and use constants and arrays of their module.
+    """
+
+    State: ClassVar[np.dtype[Any]]
+
+    def __init_subclass__(cls) -> None:
+        for rule in ("start", "legal", "play", "encode", "draw", "action_name"):
+            if rule in cls.__dict__ and not isinstance(cls.__dict__[rule], staticmethod):
+                setattr(cls, rule, staticmethod(cls.__dict__[rule]))
+
+    @staticmethod
+    @abstractmethod
+    def start(state: Any) -> None:
+        """Fill in the zeroed state with the position before the first ply."""
+
+    @staticmethod
+    @abstractmethod
+    def legal(state: Any, mask: Any) -> None:
+        """Set mask[a] = True where action a may be played; the mask [A] comes all False."""
+
+    @staticmethod
+    @abstractmethod
+    def play(state: Any, action: int) -> int:
+        """Change the state in place; return ONGOING, or WIN, DRAW or LOSS for the player who moved."""
+
+    @staticmethod
+    @abstractmethod
+    def encode(state: Any, planes: Any) -> None:
+        """Write the input planes [P, H, W], which come zeroed, as seen by the player to move."""
+
+    @staticmethod
+    def draw(state: Any) -> str:
+        """The position in characters, for people."""
+        return str(state)
+
+    @staticmethod
+    def action_name(action: int) -> str:
+        """What people call the action."""
+        return str(action)
+
+
+class ObjectGame(Description, ABC):
+    """Rules over Python objects of any kind, for what Numba cannot compile. Slower, by the same contract.
+
+    One instance serves as the rules; states are whatever `start` returns.
+    """
+
+    @abstractmethod
+    def start(self) -> Any:
+        """The state before the first ply."""
+
+    @abstractmethod
+    def to_move(self, state: Any) -> int:
+        """The player to move, 0 or 1."""
+
+    @abstractmethod
+    def legal(self, state: Any) -> Sequence[int]:
+        """The actions that may be played."""
+
+    @abstractmethod
+    def play(self, state: Any, action: int) -> tuple[Any, int]:
+        """The next state, and ONGOING, WIN, DRAW or LOSS for the player who moved; `state` itself is kept."""
+
+    @abstractmethod
+    def encode(self, state: Any, planes: npt.NDArray[np.float32]) -> None:
+        """Write the input planes [P, H, W], which come zeroed, as seen by the player to move."""
+
+    @abstractmethod
+    def key(self, state: Any) -> bytes:
+        """Bytes that are equal for two states only if everything about them is equal."""
+
+    def draw(self, state: Any) -> str:
+        """The position in characters, for people."""
+        return str(state)
+
+    def action_name(self, action: int) -> str:
+        """What people call the action."""
+        return str(action)
+
+
+class Advanced(NamedTuple):
+    """What is known of n states after a ply each."""
+
+    outcomes: npt.NDArray[np.int8]  # [n] ONGOING, WIN, DRAW or LOSS for the player who moved
+    to_move: npt.NDArray[np.int8]  # [n] 0 or 1
+    legal: npt.NDArray[np.bool_]  # [n, A] True = may be played; all False once the game is over
+    keys: npt.NDArray[np.uint64]  # [n, 2] 128-bit hash of the whole state
+
+
+@dataclass(frozen=True)
+class GameInfo:
+    """The figures of a game that everything above the rules needs."""
+
+    name: str
+    spec: str  # how to load it: a registered name, or path/to/file.py:Class
+    board_shape: tuple[int, int]
+    num_actions: int
+    num_planes: int
+    max_plies: int
+    board_actions: str
+    rules_hash: str  # start, legal, play: what a list of moves depends on
+    encoding_hash: str  # encode: what a network's input depends on
+    symmetries: tuple[Symmetry, ...]  # the whole group, identity first
+
+
+class Rules(ABC):
+    """The four rules over arrays of states: the only way the rest of the project sees a game."""
+
+    info: GameInfo
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...]) -> States:
+        """Room for states of this game, not yet started."""
+
+    @abstractmethod
+    def start(self, count: int) -> States:
+        """`count` states before the first ply, [count]."""
+
+    @abstractmethod
+    def advance(self, states: States, actions: npt.NDArray[np.int32]) -> Advanced:
+        """Play actions [n] in states [n], in place, and describe where that leads.
+
+        An action below zero plays nothing and only describes. Actions must be legal; this is not checked here.
+        """
+
+    @abstractmethod
+    def encode(self, states: States) -> npt.NDArray[np.float32]:
+        """Input planes [n, P, H, W] as seen by the player to move."""
+
+    @abstractmethod
+    def playouts(self, states: States, seeds: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
+        """Play each ongoing state [n] to its end by uniformly random plies; values [n] for its player to move.
+
+        Row i is a function of states[i] and seeds[i] alone; the states are left as they were.
+        """
+
+    @abstractmethod
+    def draw(self, state: Any) -> str:
+        """One position (an element of a state array) in characters."""
+
+    @abstractmethod
+    def action_name(self, action: int) -> str:
+        """What people call the action."""
+
+    def describe(self, states: States) -> Advanced:
+        """What is known of states [n] as they stand."""
+        return self.advance(states, np.full(len(states), -1, np.int32))
+
+    def replay(self, moves: Sequence[int]) -> tuple[States, Advanced]:
+        """The states before each move and after the last, [len(moves) + 1], from the start.
+
+        Raises `GameError` at the first move that is not legal or comes after the end; what is known of the
+        states comes along in the same order.
+        """
+        return replay(self, moves)
+
+    def find_action(self, name: str) -> int | None:
+        """The action that people call `name` (case and blanks aside), or None."""
+        wanted = name.strip().lower()
+        for action in range(self.info.num_actions):
+            if self.action_name(action).lower() == wanted:
+                return action
+        return None
+
+
+def replay(rules: Rules, moves: Sequence[int]) -> tuple[States, Advanced]:
+    """See `Rules.replay`."""
+    from selfplay.errors import GameError
+
+    state = rules.start(1)
+    known = rules.describe(state)
+    states, facts = [state.copy()], [known]
+    for ply, move in enumerate(moves):
+        if known.outcomes[0] != ONGOING:
+            raise GameError(f"the game is over after {ply} plies, but {len(moves)} moves are given")
+        if not 0 <= move < rules.info.num_actions or not known.legal[0, move]:
+            raise GameError(f"move {move} at ply {ply} is not legal")
+        state = state.copy()
+        known = rules.advance(state, np.array([move], np.int32))
+        states.append(state)
+        facts.append(known)
+    return np.concatenate(states), Advanced(*(np.concatenate(column) for column in zip(*facts, strict=True)))

@@ -1,0 +1,73 @@
+"""The contract over rules that are plain Python objects: slower, for what Numba cannot compile.
+
+States travel in NumPy arrays of dtype object, so that search and training need not know the difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.games.game import ONGOING, Advanced, GameInfo, ObjectGame, Rules, States
+
+
+class ObjectRules(Rules):
+    """`Rules` of an `ObjectGame`. States are shared between arrays and never changed in place."""
+
+    def __init__(self, game: ObjectGame, info: GameInfo) -> None:
+        self.info = info
+        self._game = game
+
+    def empty(self, shape: tuple[int, ...]) -> States:
+        return np.empty(shape, object)
+
+    def start(self, count: int) -> States:
+        states = self.empty((count,))
+        for i in range(count):
+            states[i] = self._game.start()
+        return states
+
+    def advance(self, states: States, actions: npt.NDArray[np.int32]) -> Advanced:
+        count = len(states)
+        outcomes = np.full(count, ONGOING, np.int8)
+        to_move = np.empty(count, np.int8)
+        legal = np.zeros((count, self.info.num_actions), np.bool_)
+        keys = np.empty((count, 2), np.uint64)
+        for i in range(count):
+            if actions[i] >= 0:
+                states[i], outcomes[i] = self._game.play(states[i], int(actions[i]))
+            to_move[i] = self._game.to_move(states[i])
+            if outcomes[i] == ONGOING:
+                legal[i, list(self._game.legal(states[i]))] = True
+            digest = hashlib.blake2b(self._game.key(states[i]), digest_size=16).digest()
+            keys[i] = np.frombuffer(digest, np.uint64)
+        return Advanced(outcomes, to_move, legal, keys)
+
+    def encode(self, states: States) -> npt.NDArray[np.float32]:
+        planes = np.zeros((len(states), self.info.num_planes, *self.info.board_shape), np.float32)
+        for state, plane in zip(states, planes, strict=True):
+            self._game.encode(state, plane)
+        return planes
+
+    def playouts(self, states: States, seeds: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
+        values = np.empty(len(states), np.float32)
+        for i in range(len(states)):
+            values[i] = self._playout(states[i], np.random.default_rng(int(seeds[i])))
+        return values
+
+    def draw(self, state: Any) -> str:
+        return self._game.draw(state)
+
+    def action_name(self, action: int) -> str:
+        return self._game.action_name(action)
+
+    def _playout(self, state: Any, rng: np.random.Generator) -> int:
+        first, mover, outcome = self._game.to_move(state), 0, ONGOING
+        while outcome == ONGOING:
+            mover = self._game.to_move(state)
+            actions = self._game.legal(state)
+            state, outcome = self._game.play(state, int(actions[rng.integers(len(actions))]))
+        return outcome if mover == first else -outcome

@@ -1,0 +1,168 @@
+"""Compiled loops that are cached on disk and never stale.
+
+`@kernel` compiles a function with Numba and gives it an **identity**: a hash of its own source and of everything
+it refers to (other functions, constants, tables), all the way down. The disk cache is keyed by that identity.
+Numba by itself keys a function by its own code only, so that a kernel that calls a changed function runs the old
+one; and a kernel that closes over a compiled function misses the cache in every new process, because compiled
+functions carry a random id. Both end here.
+
+Plain helper functions that a kernel calls are compiled with it: nobody has to mark them.
+Knows nothing of games or trees.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
+
+from selfplay.errors import GameError
+
+_IDENTITY_DIGITS = 16
+_MISSING = object()
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first call, from the disk cache where its identity is known there."""
+    return compile_function(function, {})
+
+
+def identity_of(compiled: Any) -> str:
+    """The identity of a compiled kernel, as hexadecimal digits."""
+    return str(compiled.selfplay_identity)
+
+
+def compile_function(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
+    """As `kernel`; `seen` maps functions to their compiled twins, so that shared helpers are compiled once."""
+    if isinstance(function, Dispatcher):
+        return function if hasattr(function, "selfplay_identity") else compile_function(function.py_func, seen)
+    if function not in seen:
+        seen[function] = _compile(function, seen)
+    return seen[function]
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The function's source without comments, docstrings and layout: what a change of meaning has to change."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise GameError(
+            f"the source of {function.__qualname__} cannot be read ({error}); "
+            "define it with `def` in a file, so that a change of it can be noticed"
+        ) from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+            if ast.get_docstring(node) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+class _IdentityCache(FunctionCache):  # type: ignore[misc]  # Numba carries no types
+    """Numba's disk cache, keyed by signature, processor and the kernel's identity."""
+
+    def __init__(self, function: Callable[..., Any], identity: str) -> None:
+        self._identity = identity
+        super().__init__(function)
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple(), self._identity
+
+
+def _compile(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
+    if not isinstance(function, types.FunctionType):
+        raise GameError(f"{function!r} is not a plain function and cannot be compiled")
+    seen[function] = _RECURSIVE  # replaced below; stands for a call of itself in its own identity
+    references = {name: _resolve(value, seen) for name, value in _references(function)}
+    identity = _identity(function, references)
+    twin = _with_references(function, references, identity)
+    compiled = numba.njit(twin)
+    compiled.selfplay_identity = identity
+    compiled._cache = _IdentityCache(twin, identity)
+    return compiled
+
+
+_RECURSIVE = object()
+
+
+def _references(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Names that the function takes from around it, each with its value, in order of name."""
+    found = {}
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name, _MISSING)
+        if value is not _MISSING and not hasattr(builtins, name):
+            found[name] = value
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        found[name] = cell.cell_contents
+    yield from sorted(found.items())
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*(_names(nested) for nested in inner))
+
+
+def _resolve(value: Any, seen: dict[Any, Any]) -> Any:
+    """Functions become compiled functions; all else stays."""
+    if isinstance(value, types.FunctionType) and seen.get(value) is not _RECURSIVE:
+        return compile_function(value, seen)
+    return value
+
+
+def _identity(function: Callable[..., Any], references: dict[str, Any]) -> str:
+    digest = hashlib.sha256(source_of(function).encode())
+    for name, value in references.items():
+        digest.update(f"\0{name}=".encode() + _content(value))
+    return digest.hexdigest()[:_IDENTITY_DIGITS]
+
+
+def _content(value: Any) -> bytes:
+    """Bytes that change when what compiled code would see of `value` changes."""
+    if hasattr(value, "selfplay_identity"):
+        return identity_of(value).encode()
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.descr}{value.shape}".encode() + value.tobytes()
+    if isinstance(value, types.ModuleType):
+        return _module_content(value)
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}".encode()
+    if isinstance(value, types.FunctionType):
+        return value.__qualname__.encode()
+    return repr(value).encode()
+
+
+def _module_content(module: types.ModuleType) -> bytes:
+    """Libraries count by name and version; a module lying beside the rules counts by its source."""
+    file = getattr(module, "__file__", None)
+    if file is None or "site-packages" in file or module.__name__ in ("math", "numpy", "numba"):
+        return f"{module.__name__} {getattr(module, '__version__', '')}".encode()
+    return Path(file).read_bytes()
+
+
+def _with_references(function: types.FunctionType, references: dict[str, Any], identity: str) -> Any:
+    """A copy of the function that sees `references`, under a name of its own.
+
+    The name must differ between kernels that differ: compiled code from several processes' caches meets in one
+    process, where equal names would silently run each other's code.
+    """
+    cells = tuple(types.CellType(references[name]) for name in function.__code__.co_freevars)
+    names = {**function.__globals__, **references}
+    twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+    twin.__qualname__ = f"{function.__qualname__}_{identity}".replace("<locals>.", "")
+    twin.__module__ = function.__module__
+    twin.__doc__ = function.__doc__
+    return twin

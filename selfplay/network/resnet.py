@@ -1,0 +1,91 @@
+"""The network: a residual tower with a policy head and a win/draw/loss head.
+
+After Silver et al. 2017 ("Mastering the game of Go without human knowledge", Methods: Neural network architecture);
+the three-way outcome head as in Leela Zero and KataGo. Batch normalisation, because ONNX Runtime folds it into the
+convolutions and play pays nothing for it. Letters: n positions, P planes, H × W board, A actions, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from selfplay.config import NetworkSettings
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What decides the tensors of a network."""
+
+    planes: int  # P
+    board: tuple[int, int]  # (H, W)
+    actions: int  # A
+    settings: NetworkSettings
+
+
+class ResNet(nn.Module):
+    """planes [n, P, H, W] -> (policy logits [n, A], outcome logits [n, 3]: win, draw, loss of the player to move)."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        settings, cells = shape.settings, shape.board[0] * shape.board[1]
+        self.shape = shape
+        self.stem = convolution(shape.planes, settings.channels, 3)
+        self.tower = nn.Sequential(*(ResidualBlock(settings.channels) for _ in range(settings.blocks)))
+        self.policy = nn.Sequential(
+            convolution(settings.channels, settings.policy_channels, 1),
+            nn.Flatten(),
+            nn.Linear(settings.policy_channels * cells, shape.actions),
+        )
+        self.outcome = nn.Sequential(
+            convolution(settings.channels, settings.value_channels, 1),
+            nn.Flatten(),
+            nn.Linear(settings.value_channels * cells, settings.value_hidden),
+            nn.ReLU(),
+            nn.Linear(settings.value_hidden, 3),
+        )
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.tower(self.stem(planes))
+        return self.policy(features), self.outcome(features)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a bypass."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels, 3)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.activation = nn.ReLU()
+
+    def forward(self, features: Tensor) -> Tensor:
+        activated: Tensor = self.activation(features + self.second(self.first(features)))
+        return activated
+
+
+def convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU; the board keeps its size."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def new_network(shape: NetworkShape, seed: int) -> ResNet:
+    """A network with fresh weights that depend on the seed alone.
+
+    The heads' last layers start at zero: an untrained network then says "all moves alike, anything may happen"
+    and the first games explore evenly, instead of following the noise of the first weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = ResNet(shape)
+    for head in (network.policy[-1], network.outcome[-1]):
+        assert isinstance(head, nn.Linear)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+    return network

@@ -1,0 +1,105 @@
+"""PUCT: which action next, and what a search recommends, as in AlphaZero.
+
+    score(a) = Q(a) + c · P(a) · sqrt(N) / (1 + N(a)),   c = c_puct + log((N + c_puct_base + 1) / c_puct_base)
+
+Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi and Go", supplementary
+pseudocode; first-play urgency by reduction as in KataGo (Wu 2019, "Accelerating Self-Play Learning in Go", 3.1)
+and Leela Zero. Knows nothing of games or networks. Letters: A actions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.config import SearchSettings
+from selfplay.kernels import kernel
+from selfplay.search.simulate import descent_kernel
+from selfplay.search.tree import Tree
+
+
+class PuctConstants(NamedTuple):
+    """Settings as the kernel sees them."""
+
+    c_puct: float
+    c_puct_base: float
+    fpu_reduction: float
+    noise_fraction: float  # of the root's noise array in its priors
+
+
+@kernel
+def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
+    """The legal action with the highest score; the lowest-numbered of equals. Noise counts at the root only."""
+    visits, total, value, visited_prior = 0, tree.value[game, node], 0.0, 0.0
+    for action in range(tree.visits.shape[2]):
+        if tree.visits[game, node, action] > 0:
+            visits += tree.visits[game, node, action]
+            total += tree.value_sum[game, node, action]
+            visited_prior += tree.prior[game, node, action]
+    value = total / (1 + visits)  # the node's own evaluation counts as one visit
+    unvisited = value - constants.fpu_reduction * math.sqrt(visited_prior)
+    exploration = constants.c_puct + math.log((visits + constants.c_puct_base + 1) / constants.c_puct_base)
+    exploration *= math.sqrt(max(visits, 1))
+    noise = constants.noise_fraction if node == 0 else 0.0
+    best, best_score = -1, -np.inf
+    for action in range(tree.visits.shape[2]):
+        if not tree.legal[game, node, action]:
+            continue
+        count = tree.visits[game, node, action]
+        q = tree.value_sum[game, node, action] / count if count > 0 else unvisited
+        prior = tree.prior[game, node, action]
+        if noise > 0.0:
+            prior = (1.0 - noise) * prior + noise * tree.noise[game, action]
+        score = q + exploration * prior / (1 + count)
+        if score > best_score:
+            best, best_score = action, score
+    return best
+
+
+class Puct:
+    """The search method PUCT, as `search/search.py` uses it. Explores only where it is given a generator."""
+
+    descend = staticmethod(descent_kernel(choose_puct))
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self.constants = PuctConstants(
+            settings.c_puct, settings.c_puct_base, settings.fpu_reduction, settings.noise_fraction
+        )
+        self._without_noise = self.constants._replace(noise_fraction=0.0)
+
+    def without_exploration(self) -> Puct:
+        """The same method for matches and play: no noise, the most visited action."""
+        calm = Puct(self._settings)
+        calm.constants = self._without_noise
+        return calm
+
+    def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+        """Draw the root's exploration noise over its legal actions [A]."""
+        if self.constants.noise_fraction > 0.0:
+            tree.noise[game] = 0.0
+            tree.noise[game, legal] = rng.dirichlet(np.full(legal.sum(), self._settings.noise_alpha))
+
+    def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
+        """What the network shall learn to expect here: the root's visit counts [A]."""
+        return tree.visits[game, 0].copy()
+
+    def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int:
+        """The move to play at `ply` of a self-play game, drawn by temperature."""
+        settings = self._settings
+        early = ply < settings.temperature_plies
+        return draw_by_temperature(
+            tree.visits[game, 0], settings.temperature if early else settings.late_temperature, rng
+        )
+
+
+def draw_by_temperature(visits: npt.NDArray[np.int32], temperature: float, rng: np.random.Generator) -> int:
+    """An action with probability proportional to visits^(1/temperature); at 0 the most visited, first of equals."""
+    if temperature == 0.0:
+        return int(visits.argmax())
+    weights = (visits / visits.max()) ** (1.0 / temperature)
+    cumulative = weights.cumsum()
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -1,0 +1,150 @@
+"""Search as callers use it: many positions side by side, one method, one evaluator.
+
+`Search` holds B slots. A slot is given a position, gathers simulations step by step, is read, and moves on to the
+position after a move, keeping what it already knows of it. What a slot finds is a function of its position, method,
+evaluator and generator alone, not of the other slots. Letters: B slots, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.evaluation.evaluator import Evaluator
+from selfplay.games.game import Rules, States
+from selfplay.search.simulate import Simulator
+from selfplay.search.tree import NO_CHILD, Tree, reroot
+
+
+class SearchMethod(Protocol):
+    """Which action next, and what policy target: all that PUCT and another search differ in."""
+
+    descend: Any  # kernel made by `simulate.descent_kernel`
+    constants: Any  # NamedTuple that the kernel's choice gets
+
+    def begin_move(
+        self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> None: ...
+
+    def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]: ...
+
+    def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int: ...
+
+
+class RootFacts(NamedTuple):
+    """What a search found at a root."""
+
+    visits: npt.NDArray[np.int32]  # [A]
+    value: float  # mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1
+    evaluation: float  # the evaluator's own value of the root, seen likewise
+    prior: npt.NDArray[np.float32]  # [A] the evaluator's probabilities, without noise
+    q: npt.NDArray[np.float32]  # [A] mean value of each action, seen by the player to move; 0 where unvisited
+    line: list[int]  # principal variation: most visited actions from the root
+
+
+class Search:
+    """B searches side by side.
+
+    Args:
+        rules: the game.
+        evaluator: judges leaves; shared by all slots.
+        method: PUCT or another search method.
+        simulations: visits of the root at which a slot is finished, reused ones counted.
+        slots: B.
+        reuse_tree: whether `advance` keeps the subtree of the move.
+    """
+
+    def __init__(
+        self, rules: Rules, evaluator: Evaluator, method: SearchMethod, *, simulations: int, slots: int, reuse_tree: bool
+    ) -> None:
+        self.rules = rules
+        self.method = method
+        self.simulations = simulations
+        self._reuse_tree = reuse_tree
+        # A subtree visited v times holds at most v nodes, so reuse never needs more than the visits to reach.
+        self._simulator = Simulator(rules, evaluator, method.descend, games=slots, nodes=simulations + 1)
+        self._kept = np.empty(simulations + 1, np.int32)
+        self._visits_left = np.zeros(slots, np.int64)  # [B] steps until finished; the root's evaluation is one
+
+    @property
+    def slots(self) -> int:
+        """B."""
+        return len(self._visits_left)
+
+    def put(self, slot: int, state: States) -> None:
+        """Begin anew in `slot` at the ongoing position `state` [1]."""
+        self._simulator.tree.size[slot] = 0
+        self._simulator.states[slot, 0] = state[0]
+        self._simulator.tree.noise[slot] = 0.0
+        self._visits_left[slot] = self.simulations + 1
+
+    def explore(self, slot: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+        """Let the method prepare the root (noise and the like), from the game's own generator."""
+        self.method.begin_move(self._simulator.tree, slot, legal, rng)
+
+    def step(self) -> int:
+        """One simulation in every unfinished slot; the number of slots that took part."""
+        games = np.flatnonzero(self._visits_left > 0).astype(np.int32)
+        if len(games):
+            self._simulator.step(games, self.method.constants)
+            self._visits_left[games] -= 1
+        return len(games)
+
+    def run(self) -> None:
+        """Finish every slot."""
+        while self.step():
+            pass
+
+    def is_finished(self, slot: int) -> bool:
+        """Whether the slot has its visits."""
+        return bool(self._visits_left[slot] <= 0)
+
+    def state(self, slot: int) -> States:
+        """The root's state [1]."""
+        return self._simulator.states[slot, :1]
+
+    def root(self, slot: int) -> RootFacts:
+        """What was found so far; the root must have been evaluated."""
+        tree = self._simulator.tree
+        visits = tree.visits[slot, 0].copy()
+        sums = tree.value_sum[slot, 0]
+        evaluation = float(tree.value[slot, 0])
+        return RootFacts(
+            visits=visits,
+            value=(evaluation + float(sums.sum())) / (1 + int(visits.sum())),
+            evaluation=evaluation,
+            prior=tree.prior[slot, 0].copy(),
+            q=np.where(visits > 0, sums / np.maximum(visits, 1), 0.0).astype(np.float32),
+            line=self._principal_variation(slot),
+        )
+
+    def policy_target(self, slot: int) -> npt.NDArray[np.int32]:
+        """What a network shall learn to expect at the root, [A]."""
+        return self.method.policy_target(self._simulator.tree, slot)
+
+    def choose_action(self, slot: int, ply: int, rng: np.random.Generator) -> int:
+        """The action the method plays at `ply`."""
+        return self.method.choose_action(self._simulator.tree, slot, ply, rng)
+
+    def advance(self, slot: int, action: int, next_state: States) -> None:
+        """Move on to the ongoing position `next_state` [1] that `action` leads to."""
+        tree, states = self._simulator.tree, self._simulator.states
+        count = 0
+        if self._reuse_tree and tree.size[slot] > 0:
+            count = reroot(tree, slot, action, self._kept)
+            states[slot, :count] = states[slot, self._kept[:count]]
+        if count == 0:
+            self.put(slot, next_state)
+            return
+        tree.noise[slot] = 0.0
+        self._visits_left[slot] = max(0, self.simulations - int(tree.visits[slot, 0].sum()))
+
+    def _principal_variation(self, slot: int) -> list[int]:
+        tree, node, line = self._simulator.tree, 0, []
+        while node != NO_CHILD and tree.visits[slot, node].any():
+            action = int(tree.visits[slot, node].argmax())
+            line.append(action)
+            node = tree.child[slot, node, action]
+        return line

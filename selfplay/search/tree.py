@@ -1,0 +1,151 @@
+"""Search trees of B games as arrays, and the kernels that grow, update and re-root them.
+
+Knows nothing of games, networks or how an action is chosen. Letters: B games, N nodes per tree, A actions.
+
+Node 0 is the root. A node's value is seen by the player to move in that node; an edge's values by the player to
+move in the node the edge leaves. Players may move twice running, so signs come from `to_move`, never from depth.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.kernels import kernel
+
+NO_CHILD = -1
+
+
+class Tree(NamedTuple):
+    """B trees side by side; all arrays are allocated once."""
+
+    size: npt.NDArray[np.int32]  # [B] nodes in use; 0 = the root's state is known, but it is not evaluated yet
+    parent: npt.NDArray[np.int32]  # [B, N] node the node hangs under; the root's is -1
+    parent_action: npt.NDArray[np.int32]  # [B, N] action that leads here; the root's is -1
+    to_move: npt.NDArray[np.int8]  # [B, N] player to move, 0 or 1
+    terminal: npt.NDArray[np.bool_]  # [B, N] the game is over here
+    value: npt.NDArray[np.float32]  # [B, N] evaluation or outcome, seen by the player to move here
+    legal: npt.NDArray[np.bool_]  # [B, N, A] True = may be played
+    prior: npt.NDArray[np.float32]  # [B, N, A] the evaluator's probability, 0 where not legal
+    child: npt.NDArray[np.int32]  # [B, N, A] node reached, or NO_CHILD
+    visits: npt.NDArray[np.int32]  # [B, N, A] simulations through the edge
+    value_sum: npt.NDArray[np.float32]  # [B, N, A] sum of their values, seen by the player to move in the node
+    noise: npt.NDArray[np.float32]  # [B, A] exploration noise over the root's legal actions; zeros = none
+
+
+def new_trees(games: int, nodes: int, actions: int) -> Tree:
+    """Empty trees for `games` games of at most `nodes` nodes each."""
+    edges = (games, nodes, actions)
+    return Tree(
+        size=np.zeros(games, np.int32),
+        parent=np.full((games, nodes), -1, np.int32),
+        parent_action=np.full((games, nodes), -1, np.int32),
+        to_move=np.zeros((games, nodes), np.int8),
+        terminal=np.zeros((games, nodes), np.bool_),
+        value=np.zeros((games, nodes), np.float32),
+        legal=np.zeros(edges, np.bool_),
+        prior=np.zeros(edges, np.float32),
+        child=np.full(edges, NO_CHILD, np.int32),
+        visits=np.zeros(edges, np.int32),
+        value_sum=np.zeros(edges, np.float32),
+        noise=np.zeros((games, actions), np.float32),
+    )
+
+
+@kernel
+def add_node(tree: Any, game: int, parent: int, action: int) -> int:
+    """A fresh node under `parent` (the root where that is -1); its index."""
+    node = tree.size[game]
+    tree.size[game] = node + 1
+    tree.parent[game, node] = parent
+    tree.parent_action[game, node] = action
+    tree.child[game, node, :] = NO_CHILD
+    tree.visits[game, node, :] = 0
+    tree.value_sum[game, node, :] = 0.0
+    if parent >= 0:
+        tree.child[game, parent, action] = node
+    return int(node)
+
+
+@kernel
+def back_up(tree: Any, game: int, leaf: int) -> None:
+    """Count one simulation on every edge from the root to `leaf`, with the leaf's value seen from each edge."""
+    value, mover = tree.value[game, leaf], tree.to_move[game, leaf]
+    node = leaf
+    while tree.parent[game, node] >= 0:
+        action, node = tree.parent_action[game, node], tree.parent[game, node]
+        tree.visits[game, node, action] += 1
+        tree.value_sum[game, node, action] += value if tree.to_move[game, node] == mover else -value
+
+
+@kernel
+def describe_leaves(tree: Any, games: Any, leaves: Any, outcomes: Any, to_move: Any, legal: Any, ongoing: int) -> None:
+    """Write what the rules say of new leaves [n] into the trees. An outcome is seen by the parent's mover."""
+    for i in range(len(games)):
+        game, leaf = games[i], leaves[i]
+        tree.to_move[game, leaf] = to_move[i]
+        tree.legal[game, leaf] = legal[i]
+        tree.prior[game, leaf, :] = 0.0
+        tree.terminal[game, leaf] = outcomes[i] != ongoing
+        if outcomes[i] != ongoing:
+            same_player = tree.to_move[game, tree.parent[game, leaf]] == to_move[i]
+            tree.value[game, leaf] = outcomes[i] if same_player else -outcomes[i]
+
+
+@kernel
+def finish_leaves(tree: Any, games: Any, leaves: Any, rows: Any, priors: Any, values: Any) -> None:
+    """Write evaluations to leaves (leaf i takes row rows[i]; below zero = the game is over there), back all up."""
+    for i in range(len(games)):
+        game, leaf = games[i], leaves[i]
+        if rows[i] >= 0:
+            tree.prior[game, leaf] = priors[rows[i]]
+            tree.value[game, leaf] = values[rows[i]]
+        back_up(tree, game, leaf)
+
+
+@kernel
+def reroot(tree: Any, game: int, action: int, kept: Any) -> int:
+    """Make the root's child by `action` the root, dropping all else.
+
+    The number of nodes that stay; kept[new index] = old index. Works in place: a child's index is always above
+    its parent's, so every node moves down or stays.
+    """
+    top = tree.child[game, 0, action]
+    if top == NO_CHILD:
+        tree.size[game] = 0
+        return 0
+    new_index = np.full(tree.size[game], NO_CHILD, np.int32)
+    count = 0
+    for old in range(top, tree.size[game]):
+        inside = old == top or new_index[tree.parent[game, old]] != NO_CHILD
+        if inside:
+            new_index[old] = count
+            kept[count] = old
+            count += 1
+    for new in range(count):
+        old = kept[new]
+        move_node(tree, game, old, new)
+        tree.parent[game, new] = new_index[tree.parent[game, new]] if new > 0 else -1
+        for edge in range(tree.child.shape[2]):
+            if tree.child[game, new, edge] != NO_CHILD:
+                tree.child[game, new, edge] = new_index[tree.child[game, new, edge]]
+    tree.parent_action[game, 0] = -1
+    tree.size[game] = count
+    return count
+
+
+@kernel
+def move_node(tree: Any, game: int, old: int, new: int) -> None:
+    """Copy everything of a node to another index."""
+    tree.parent[game, new] = tree.parent[game, old]
+    tree.parent_action[game, new] = tree.parent_action[game, old]
+    tree.to_move[game, new] = tree.to_move[game, old]
+    tree.terminal[game, new] = tree.terminal[game, old]
+    tree.value[game, new] = tree.value[game, old]
+    tree.legal[game, new] = tree.legal[game, old]
+    tree.prior[game, new] = tree.prior[game, old]
+    tree.child[game, new] = tree.child[game, old]
+    tree.visits[game, new] = tree.visits[game, old]
+    tree.value_sum[game, new] = tree.value_sum[game, old]
