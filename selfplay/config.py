@@ -213,11 +213,14 @@ def preset(name: str) -> Tree:
     return tomllib.loads((resources.files("selfplay") / "presets" / f"{name}.toml").read_text("utf-8"))
 
 
-def resolved(settings: Settings) -> Settings:
+def resolved(settings: Settings, *, device: str) -> Settings:
     """The settings with every `auto` made a fact of this machine, once, when the run is made."""
     threads = settings.training.threads or usable_cores()
     training = msgspec.structs.replace(settings.training, threads=threads)
-    return msgspec.structs.replace(settings, training=training)
+    selfplay = settings.selfplay
+    if selfplay.device == "auto":
+        selfplay = msgspec.structs.replace(selfplay, device=device)
+    return msgspec.structs.replace(settings, training=training, selfplay=selfplay)
 
 
 def differences(old: Settings, new: Settings) -> list[str]:

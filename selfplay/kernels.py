@@ -33,14 +33,36 @@ _IDENTITY_DIGITS = 16
 _MISSING = object()
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function` on first call, from the disk cache where its identity is known there."""
-    return compile_function(function, {})
+class Kernel:
+    """A function that is compiled when it is first called or first referred to by another kernel.
+
+    Not earlier, so that a module may define its kernels in reading order, callers before helpers.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+        self._compiled: Any = None
+
+    @property
+    def compiled(self) -> Any:
+        """Numba's compiled function."""
+        if self._compiled is None:
+            self._compiled = compile_function(self.function, {})
+        return self._compiled
+
+    @property
+    def identity(self) -> str:
+        """Hash of the function and all it refers to, as hexadecimal digits."""
+        return str(self.compiled.selfplay_identity)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*arguments)
 
 
-def identity_of(compiled: Any) -> str:
-    """The identity of a compiled kernel, as hexadecimal digits."""
-    return str(compiled.selfplay_identity)
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Compile `function` when it is needed, from the disk cache where its identity is known there."""
+    return Kernel(function)
 
 
 def compile_function(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
@@ -118,6 +140,8 @@ def _names(code: types.CodeType) -> set[str]:
 
 def _resolve(value: Any, seen: dict[Any, Any]) -> Any:
     """Functions become compiled functions; all else stays."""
+    if isinstance(value, Kernel):
+        return value.compiled
     if isinstance(value, types.FunctionType) and seen.get(value) is not _RECURSIVE:
         return compile_function(value, seen)
     return value
@@ -133,7 +157,7 @@ def _identity(function: Callable[..., Any], references: dict[str, Any]) -> str:
 def _content(value: Any) -> bytes:
     """Bytes that change when what compiled code would see of `value` changes."""
     if hasattr(value, "selfplay_identity"):
-        return identity_of(value).encode()
+        return str(value.selfplay_identity).encode()
     if isinstance(value, np.ndarray):
         return f"{value.dtype.descr}{value.shape}".encode() + value.tobytes()
     if isinstance(value, types.ModuleType):

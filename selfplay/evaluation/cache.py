@@ -36,6 +36,10 @@ class CacheCounts:
     duplicates: int = 0  # equal to another leaf of the same step
     evaluated: int = 0  # rows given to the evaluator
 
+    def reset(self) -> None:
+        """Count from zero again; what is remembered stays."""
+        self.lookups = self.hits = self.duplicates = self.evaluated = 0
+
 
 class CachedEvaluator:
     """An evaluator that remembers.

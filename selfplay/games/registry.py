@@ -18,7 +18,7 @@ import numpy as np
 from selfplay.errors import GameError, UsageError, nearest
 from selfplay.games.game import Description, Game, GameInfo, ObjectGame, Rules
 from selfplay.games.symmetry import group
-from selfplay.kernels import identity_of, kernel
+from selfplay.kernels import kernel
 
 BUILT_IN = {
     "tictactoe": ("selfplay.games.tictactoe", "TicTacToe"),
@@ -142,8 +142,8 @@ def _hashes(game: type[Game] | type[ObjectGame]) -> tuple[str, str]:
     """Identities of what moves mean, and of what a network sees."""
     shape = repr((game.name, game.board_shape, game.num_actions, game.max_plies))
     if issubclass(game, Game):
-        rules = [identity_of(kernel(rule)) for rule in (game.start, game.legal, game.play)]
-        encoding = identity_of(kernel(game.encode))
+        rules = [kernel(rule).identity for rule in (game.start, game.legal, game.play)]
+        encoding = kernel(game.encode).identity
         rules.append(repr(game.State.descr))
     else:
         rules = [inspect.getsource(game)]

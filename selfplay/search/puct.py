@@ -62,7 +62,7 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
 class Puct:
     """The search method PUCT, as `search/search.py` uses it. Explores only where it is given a generator."""
 
-    descend = staticmethod(descent_kernel(choose_puct))
+    descend = descent_kernel(choose_puct)
 
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings

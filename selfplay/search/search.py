@@ -17,6 +17,8 @@ from selfplay.games.game import Rules, States
 from selfplay.search.simulate import Simulator
 from selfplay.search.tree import NO_CHILD, Tree, reroot
 
+IDLE = -1
+
 
 class SearchMethod(Protocol):
     """Which action next, and what policy target: all that PUCT and another search differ in."""
@@ -66,19 +68,19 @@ class Search:
         # A subtree visited v times holds at most v nodes, so reuse never needs more than the visits to reach.
         self._simulator = Simulator(rules, evaluator, method.descend, games=slots, nodes=simulations + 1)
         self._kept = np.empty(simulations + 1, np.int32)
-        self._visits_left = np.zeros(slots, np.int64)  # [B] steps until finished; the root's evaluation is one
-
-    @property
-    def slots(self) -> int:
-        """B."""
-        return len(self._visits_left)
+        self._steps_left = np.full(slots, IDLE, np.int64)  # [B] until finished; a root's evaluation is one step
+        self._steps_planned = np.zeros(slots, np.int64)  # [B] at the start of this move
 
     def put(self, slot: int, state: States) -> None:
         """Begin anew in `slot` at the ongoing position `state` [1]."""
         self._simulator.tree.size[slot] = 0
         self._simulator.states[slot, 0] = state[0]
         self._simulator.tree.noise[slot] = 0.0
-        self._visits_left[slot] = self.simulations + 1
+        self._plan(slot, self.simulations + 1)
+
+    def clear(self, slot: int) -> None:
+        """Leave the slot idle until something is put there."""
+        self._steps_left[slot] = IDLE
 
     def explore(self, slot: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Let the method prepare the root (noise and the like), from the game's own generator."""
@@ -86,10 +88,10 @@ class Search:
 
     def step(self) -> int:
         """One simulation in every unfinished slot; the number of slots that took part."""
-        games = np.flatnonzero(self._visits_left > 0).astype(np.int32)
+        games = np.flatnonzero(self._steps_left > 0).astype(np.int32)
         if len(games):
             self._simulator.step(games, self.method.constants)
-            self._visits_left[games] -= 1
+            self._steps_left[games] -= 1
         return len(games)
 
     def run(self) -> None:
@@ -97,9 +99,20 @@ class Search:
         while self.step():
             pass
 
-    def is_finished(self, slot: int) -> bool:
-        """Whether the slot has its visits."""
-        return bool(self._visits_left[slot] <= 0)
+    def finished(self) -> list[int]:
+        """Slots that have their visits and wait for a move."""
+        return np.flatnonzero(self._steps_left == 0).tolist()  # type: ignore[no-any-return]  # NumPy says object
+
+    def simulations_made(self, slot: int) -> int:
+        """Simulations made for this move, without the visits kept from the move before."""
+        fresh_root = self._steps_planned[slot] > self.simulations
+        return int(self._steps_planned[slot] - self._steps_left[slot] - fresh_root)
+
+    def value(self, slot: int) -> float:
+        """Mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1."""
+        tree = self._simulator.tree
+        total = float(tree.value[slot, 0]) + float(tree.value_sum[slot, 0].sum())
+        return total / (1 + int(tree.visits[slot, 0].sum()))
 
     def state(self, slot: int) -> States:
         """The root's state [1]."""
@@ -110,11 +123,10 @@ class Search:
         tree = self._simulator.tree
         visits = tree.visits[slot, 0].copy()
         sums = tree.value_sum[slot, 0]
-        evaluation = float(tree.value[slot, 0])
         return RootFacts(
             visits=visits,
-            value=(evaluation + float(sums.sum())) / (1 + int(visits.sum())),
-            evaluation=evaluation,
+            value=self.value(slot),
+            evaluation=float(tree.value[slot, 0]),
             prior=tree.prior[slot, 0].copy(),
             q=np.where(visits > 0, sums / np.maximum(visits, 1), 0.0).astype(np.float32),
             line=self._principal_variation(slot),
@@ -139,7 +151,10 @@ class Search:
             self.put(slot, next_state)
             return
         tree.noise[slot] = 0.0
-        self._visits_left[slot] = max(0, self.simulations - int(tree.visits[slot, 0].sum()))
+        self._plan(slot, self.simulations - int(tree.visits[slot, 0].sum()))
+
+    def _plan(self, slot: int, steps: int) -> None:
+        self._steps_left[slot] = self._steps_planned[slot] = steps
 
     def _principal_variation(self, slot: int) -> list[int]:
         tree, node, line = self._simulator.tree, 0, []

@@ -6,7 +6,6 @@ step, not once per simulation. Letters: B games, N nodes, n new leaves of this s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ import numpy.typing as npt
 
 from selfplay.evaluation.evaluator import Evaluator, Positions
 from selfplay.games.game import ONGOING, Rules, States
-from selfplay.kernels import kernel
-from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_leaves, finish_leaves
+from selfplay.kernels import Kernel, kernel
+from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_leaves, finish_leaves, new_trees
 
 
-def descent_kernel(choose: Any) -> Callable[..., int]:
+def descent_kernel(choose: Kernel) -> Kernel:
     """A kernel that walks down each tree by `choose(tree, game, node, constants) -> action`.
 
     descend(tree, games, constants, new_games, new_parents, new_actions, new_leaves) -> n: new leaves are added
@@ -47,7 +46,7 @@ def descent_kernel(choose: Any) -> Callable[..., int]:
             count += 1
         return count
 
-    return kernel(descend)  # type: ignore[no-any-return]  # Numba carries no types
+    return kernel(descend)
 
 
 class Simulator:
@@ -62,10 +61,8 @@ class Simulator:
     """
 
     def __init__(
-        self, rules: Rules, evaluator: Evaluator, descend: Callable[..., int], *, games: int, nodes: int
+        self, rules: Rules, evaluator: Evaluator, descend: Kernel, *, games: int, nodes: int
     ) -> None:
-        from selfplay.search.tree import new_trees
-
         self.rules = rules
         self.evaluator = evaluator
         self.tree: Tree = new_trees(games, nodes, rules.info.num_actions)

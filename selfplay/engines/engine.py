@@ -1,0 +1,62 @@
+"""The contract between the coordinator and whatever runs its children: threads of nothing, processes, a cluster.
+
+A child is a *service*: a function's dotted name makes it from a settings value, and then every message that is sent
+to it yields answers. All values are JSON tables. A service ends when it is stopped or when its coordinator is gone.
+
+    start(name, service, settings)   begin a child
+    send(name, message)              give it work; it works through its messages one after another
+    poll(timeout_seconds)            what came from all children since the last call
+    stop(name)                       end a child; nothing of it is left when this returns
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Message = dict[str, Any]
+
+
+class Service(Protocol):
+    """A child's work. Answers are yielded as they come; None = still at work, a good moment to be stopped."""
+
+    def handle(self, message: Message) -> Iterator[Message | None]: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A message from a child."""
+
+    child: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A child that ended without being asked to."""
+
+    child: str
+    code: int  # exit code; below zero = killed by that signal
+
+
+class Engine(Protocol):
+    """Runs services; see the head of this file."""
+
+    def start(self, name: str, service: str, settings: Message) -> None: ...
+
+    def send(self, name: str, message: Message) -> None: ...
+
+    def poll(self, timeout_seconds: float) -> list[Answer | Ended]: ...
+
+    def stop(self, name: str) -> None: ...
+
+    def stop_all(self) -> None: ...
+
+
+def make_service(dotted_name: str, settings: Message) -> Service:
+    """The service that `package.module:function` makes of its settings."""
+    module_name, _, attribute = dotted_name.partition(":")
+    maker: Callable[[Message], Service] = getattr(importlib.import_module(module_name), attribute)
+    return maker(settings)

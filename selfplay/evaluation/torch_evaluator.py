@@ -1,0 +1,55 @@
+"""Networks judged by torch on a GPU. Batches are padded to one fixed shape, so that a row's bits do not depend on
+how many other rows came along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from selfplay.errors import ModelError
+from selfplay.evaluation.evaluator import Evaluation, Positions, masked_softmax
+from selfplay.network.checkpoint import load_checkpoint, playing_network
+
+PADDED_ROWS = 64
+
+
+def cuda_is_usable() -> bool:
+    """Whether this torch can compute on a GPU here."""
+    return torch.cuda.is_available()
+
+
+class TorchEvaluator:
+    """The network of a checkpoint (.pt) on `device` ("cuda", or "cpu" for tests).
+
+    Raises `ModelError` where the file cannot be used or the device is not there.
+    """
+
+    def __init__(self, path: Path, *, device: str) -> None:
+        checkpoint = load_checkpoint(path)
+        self.card = checkpoint.card
+        self._device = torch.device(device)
+        if device == "cuda" and not cuda_is_usable():
+            raise ModelError(
+                f"{path}: the run plays on a GPU (selfplay.device = cuda), but torch finds none here; "
+                "go on where one is, or start a run with --set selfplay.device=cpu"
+            )
+        network = playing_network(checkpoint).to(self._device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        planes = positions.rules.encode(positions.states)
+        parts = [self._judge(planes[i : i + PADDED_ROWS]) for i in range(0, len(planes), PADDED_ROWS)]
+        logits, outcomes = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Evaluation(masked_softmax(logits, positions.legal), outcomes[:, 0] - outcomes[:, 2])
+
+    @torch.inference_mode()
+    def _judge(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Policy logits and outcome probabilities of at most PADDED_ROWS positions."""
+        padded = torch.zeros((PADDED_ROWS, *planes.shape[1:]), device=self._device)
+        padded[: len(planes)] = torch.from_numpy(planes)
+        logits, outcomes = self._network(padded.to(memory_format=torch.channels_last))
+        rows = len(planes)
+        return logits[:rows].cpu().numpy(), torch.softmax(outcomes[:rows], dim=-1).cpu().numpy()

@@ -1,0 +1,185 @@
+"""`model.pt`: everything that training needs to go on, as one file of tensors and plain values.
+
+Format `selfplay-model`, version 1, written by torch.save and always read with `weights_only=True`, so that a file
+from a stranger cannot run code. A table with
+
+    format, version    "selfplay-model", 1
+    card               what the model says of itself (`network/card.py`)
+    settings           the run's settings as nested tables
+    weights            name -> tensor: the network as trained
+    average            name -> tensor: the moving average of the weights, which plays
+    optimizer          state of the optimizer; empty before the first step
+    steps              optimizer steps since round 0
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfplay.config import NetworkSettings, Settings, from_tree, to_tree
+from selfplay.errors import ModelError, UsageError
+from selfplay.files import read_file, write_atomically
+from selfplay.games.game import GameInfo
+from selfplay.network.card import ModelCard
+from selfplay.network.onnx_export import to_onnx
+from selfplay.network.resnet import NetworkShape, ResNet, new_network
+
+FORMAT = "selfplay-model"
+VERSION = 1
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model with all that training needs to go on."""
+
+    card: ModelCard
+    settings: Settings
+    weights: Tensors
+    average: Tensors
+    optimizer: dict[str, Any]
+    steps: int
+
+
+def fingerprint(weights: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all tensors, in order of name, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
+    for name, tensor in sorted(tensors.items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def network_shape(info: GameInfo, settings: NetworkSettings) -> NetworkShape:
+    """The tensors that a game and the network's settings ask for."""
+    return NetworkShape(info.num_planes, info.board_shape, info.num_actions, settings)
+
+
+def make_checkpoint(
+    info: GameInfo,
+    settings: Settings,
+    *,
+    weights: Tensors,
+    average: Tensors,
+    optimizer: dict[str, Any],
+    steps: int,
+    round_number: int,
+    parent: str,
+) -> Checkpoint:
+    """A checkpoint with its card filled in."""
+    card = ModelCard(
+        game=info.name,
+        spec=info.spec,
+        rules_hash=info.rules_hash,
+        encoding_hash=info.encoding_hash,
+        round=round_number,
+        fingerprint=fingerprint(weights, average),
+        parent=parent,
+        simulations=settings.search.simulations,
+        planes=info.num_planes,
+        rows=info.board_shape[0],
+        columns=info.board_shape[1],
+        actions=info.num_actions,
+        blocks=settings.network.blocks,
+        channels=settings.network.channels,
+        parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
+    )
+    return Checkpoint(card, settings, weights, average, optimizer, steps)
+
+
+def untrained(info: GameInfo, settings: Settings) -> Checkpoint:
+    """Round 0: fresh weights that depend on the run's seed alone."""
+    network = new_network(network_shape(info, settings.network), settings.selfplay.seed)
+    tensors = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    return make_checkpoint(
+        info,
+        settings,
+        weights=tensors,
+        average={name: tensor.clone() for name, tensor in tensors.items()},
+        optimizer={},
+        steps=0,
+        round_number=0,
+        parent="",
+    )
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the checkpoint and its inference twin (.onnx beside it); raises `RunError` where that fails.
+
+    The twin comes first: a checkpoint that is there always has one.
+    """
+    network = playing_network(checkpoint)
+    shape = network.shape
+    twin = to_onnx(network, (shape.planes, *shape.board), checkpoint.card.to_metadata())
+    buffer = io.BytesIO()
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "card": asdict(checkpoint.card),
+        "settings": to_tree(checkpoint.settings),
+        "weights": checkpoint.weights,
+        "average": checkpoint.average,
+        "optimizer": checkpoint.optimizer,
+        "steps": checkpoint.steps,
+    }
+    torch.save(content, buffer)
+    write_atomically(path.with_suffix(".onnx"), twin)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in a file; raises `ModelError` where it is missing, damaged, foreign or of another version."""
+    content = read_file(path, what="model", error=ModelError)
+    try:
+        table = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what zip, pickle and its own reader raise
+        raise ModelError(
+            f"{path}: not a whole selfplay model ({len(content):,} bytes): it was cut short or is something else"
+        ) from error
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
+    if table.get("version") != VERSION:
+        raise ModelError(f"{path}: format version {table.get('version')}, this program reads {VERSION}")
+    return _from_table(table, path)
+
+
+def playing_network(checkpoint: Checkpoint) -> ResNet:
+    """The network with the averaged weights, ready to judge positions."""
+    card = checkpoint.card
+    shape = NetworkShape(card.planes, (card.rows, card.columns), card.actions, checkpoint.settings.network)
+    network = ResNet(shape)
+    network.load_state_dict(checkpoint.average)
+    return network.eval()
+
+
+def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
+    try:
+        checkpoint = Checkpoint(
+            card=ModelCard(**table["card"]),
+            settings=from_tree(table["settings"], where=str(path)),
+            weights=table["weights"],
+            average=table["average"],
+            optimizer=table["optimizer"],
+            steps=table["steps"],
+        )
+        found = fingerprint(checkpoint.weights, checkpoint.average)
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise ModelError(f"{path}: a selfplay model with parts missing or malformed: {error}") from None
+    if found != checkpoint.card.fingerprint:
+        raise ModelError(
+            f"{path}: its tensors have fingerprint {found[:12]}, but it says {checkpoint.card.fingerprint[:12]}: "
+            "the file was changed; take it from a copy or an earlier round"
+        )
+    return checkpoint

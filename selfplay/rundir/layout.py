@@ -1,0 +1,82 @@
+"""Every path of a run, in one place. Knows names, not contents.
+
+    data/run.toml                            settings of the run
+    data/run.lock                            held while a coordinator runs
+    data/events.jsonl                        what happened, append only
+    data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
+    data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
+    data/quarantine/                         what could not be read, each with a .reason.txt beside it
+    data/logs/worker_3.log                   what a child process printed
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """The paths of the run in `root`."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "run.toml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "run.lock"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def model(self, round_number: int) -> Path:
+        """The checkpoint of a round; round 0 is the untrained model."""
+        return self.models / f"round_{round_number:04d}.pt"
+
+    def worker(self, number: int) -> Path:
+        """The folder of one worker."""
+        return self.root / f"worker_{number}"
+
+    def log(self, child: str) -> Path:
+        """The log of a child process."""
+        return self.logs / f"{child}.log"
+
+    def worker_folders(self) -> list[Path]:
+        """Folders of workers that exist, in order of number."""
+        found = [path for path in self.root.glob("worker_*") if re.fullmatch(r"worker_\d+", path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix("worker_")))
+
+    def batch_files(self) -> list[Path]:
+        """Batch files of all workers, in an order that depends on their names alone."""
+        return [path for folder in self.worker_folders() for path in sorted(folder.glob("batch_*.json"))]
+
+    def rounds_with_models(self) -> list[int]:
+        """Rounds whose checkpoint and inference twin are both there."""
+        numbers = [
+            int(match.group(1))
+            for path in self.models.glob("round_*.pt")
+            if (match := re.fullmatch(r"round_(\d+)\.pt", path.name))
+        ]
+        return sorted(number for number in numbers if inference_twin(self.model(number)).exists())
+
+
+def inference_twin(model: Path) -> Path:
+    """The .onnx file that belongs to a checkpoint."""
+    return model.with_suffix(".onnx")

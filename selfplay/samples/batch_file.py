@@ -1,0 +1,185 @@
+"""The batch file: finished games as JSON, format `selfplay-batch`, version 1.
+
+One object; its `games` stand one per line. Planes are never stored: they are rebuilt by replaying the moves.
+
+    field        type          meaning
+    format       text          "selfplay-batch"
+    version      int           1
+    game         text          name of the game
+    rules        text          hash of its rules (start, legal, play)
+    model        text          fingerprint of the model that played
+    round        int           the round the games belong to, from 1; played with the model of the round before
+    search       table         the search settings
+    games        list          one table per game:
+      number     int           0, 1, …: the game's number in its round
+      seed       int           seed of the game's generator, below 2^53; (run seed, round, number) decide it
+      outcome    int           1, 0 or -1: the first player won, drew, lost
+      moves      list of int   actions, from the start to the end
+      policies   list of lists per move: action, weight, action, weight, … in order of action; weight = visits of
+                               the root's action (a whole number above 0)
+      values     list of float per move: root value seen by the player to move, -1 to 1, rounded to 4 places
+      simulations list of int  per move: simulations made for it (reused visits are not counted)
+
+Knows the JSON and its inner consistency, not where files lie.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+
+from selfplay.errors import BatchError, GameError
+from selfplay.files import read_file
+from selfplay.games.game import ONGOING, Advanced, Rules, States
+
+FORMAT = "selfplay-batch"
+VERSION = 1
+GAMES_PER_FILE = 10
+
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class GameRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One finished game, as in the file."""
+
+    number: Count
+    seed: Count
+    outcome: Annotated[int, Meta(ge=-1, le=1)]
+    moves: list[Count]
+    policies: list[list[Count]]
+    values: list[Annotated[float, Meta(ge=-1, le=1)]]
+    simulations: list[Count]
+
+
+class BatchHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What the games of a batch have in common."""
+
+    game: str
+    rules: str
+    model: str
+    round: Annotated[int, Meta(ge=1, le=2**31)]
+    search: dict[str, Any]
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole batch file."""
+
+    format: str
+    version: int
+    game: str
+    rules: str
+    model: str
+    round: Annotated[int, Meta(ge=1, le=2**31)]
+    search: dict[str, Any]
+    games: list[GameRecord]
+
+    @property
+    def header(self) -> BatchHeader:
+        """All but the games."""
+        return BatchHeader(
+            game=self.game, rules=self.rules, model=self.model, round=self.round, search=self.search
+        )
+
+
+class _Kind(msgspec.Struct):
+    """The two fields that say whether the rest can be understood."""
+
+    format: str = ""
+    version: int = 0
+
+
+def encode_batch(header: BatchHeader, games: list[GameRecord]) -> bytes:
+    """The bytes of a batch file: the same games give the same bytes."""
+    head = msgspec.json.encode({"format": FORMAT, "version": VERSION, **msgspec.to_builtins(header)})
+    lines = b",\n".join(msgspec.json.encode(game) for game in games)
+    return head[:-1] + b',"games":[\n' + lines + b"\n]}\n"
+
+
+def decode_batch(content: bytes) -> Batch:
+    """A batch from its bytes. Raises `BatchError` where it is torn, foreign, of another version or malformed."""
+    try:
+        kind = msgspec.json.decode(content, type=_Kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BatchError(f"not whole JSON ({error}); it was cut short or is not a batch") from None
+    if kind.format != FORMAT:
+        raise BatchError(f'its format is "{kind.format}", expected "{FORMAT}"')
+    if kind.version != VERSION:
+        raise BatchError(f"its version is {kind.version}, this program reads {VERSION}; update selfplay")
+    try:
+        return msgspec.json.decode(content, type=Batch)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BatchError(f"not as the format says: {error}") from None
+
+
+def read_batch(path: Path) -> Batch:
+    """The batch in a file; raises `BatchError`, with the path in front."""
+    content = read_file(path, what="batch file", error=BatchError)
+    try:
+        return decode_batch(content)
+    except BatchError as error:
+        raise BatchError(f"{path}: {error}") from None
+
+
+def game_seed(run_seed: int, round_number: int, number: int) -> int:
+    """The seed of a game, below 2^53 so that every JSON reader keeps it exactly."""
+    sequence = np.random.SeedSequence([run_seed, round_number, number])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(11))
+
+
+def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]:
+    """Replay a game; the states before each move [plies] and what is known of them.
+
+    Raises `BatchError` where the record disagrees with itself or with the rules.
+    """
+    plies = len(game.moves)
+    lengths = {"policies": len(game.policies), "values": len(game.values), "simulations": len(game.simulations)}
+    for field, length in lengths.items():
+        if length != plies:
+            raise BatchError(f"game {game.number} has {plies} moves but {length} {field}")
+    try:
+        states, known = rules.replay(game.moves)
+    except GameError as error:
+        raise BatchError(f"game {game.number}: {error}") from None
+    if plies == 0 or known.outcomes[-1] == ONGOING:
+        raise BatchError(f"game {game.number} stops after {plies} moves, but is not over there")
+    outcome = outcome_for_first(known, plies)
+    if outcome != game.outcome:
+        raise BatchError(f"game {game.number} says outcome {game.outcome}, its moves lead to {outcome}")
+    for ply, policy in enumerate(game.policies):
+        _check_policy(game, ply, policy, known.legal[ply])
+    return states[:-1], Advanced(*(column[:-1] for column in known))
+
+
+def outcome_for_first(known: Advanced, plies: int) -> int:
+    """The result of a finished game for player 0: outcomes are seen by the player who made the last move."""
+    last_mover = int(known.to_move[plies - 1])
+    last = int(known.outcomes[plies])
+    return last if last_mover == 0 else -last
+
+
+def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
+    """Weights [A] as action, weight, action, weight, …, without the zeros."""
+    actions = np.flatnonzero(weights)
+    return np.column_stack([actions, weights[actions]]).ravel().tolist()  # type: ignore[no-any-return]
+
+
+def dense_policy(pairs: list[int], num_actions: int) -> npt.NDArray[np.float32]:
+    """Probabilities [A] from action, weight, action, weight, …"""
+    policy = np.zeros(num_actions, np.float32)
+    policy[pairs[::2]] = pairs[1::2]
+    return policy / policy.sum()
+
+
+def _check_policy(game: GameRecord, ply: int, policy: list[int], legal: npt.NDArray[np.bool_]) -> None:
+    actions, weights = policy[::2], policy[1::2]
+    if len(actions) != len(weights) or not actions or actions != sorted(set(actions)) or min(weights) < 1:
+        raise BatchError(
+            f"game {game.number}, ply {ply}: the policy is not pairs of rising actions with weights above 0"
+        )
+    if actions[-1] >= len(legal) or not legal[actions].all():
+        raise BatchError(f"game {game.number}, ply {ply}: the policy names an action that is not legal there")

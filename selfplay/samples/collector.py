@@ -1,0 +1,194 @@
+"""Gathers batch files as they land: lists, reads, checks, and knows which games are there.
+
+A folder's bell (`FolderBell`) may ring when something landed; the listing decides what is there, because network
+disks ring no bells. Files that cannot be used are reported, and the caller says what becomes of them. Letters: none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from selfplay.config import SearchSettings
+from selfplay.errors import BatchError
+from selfplay.files import write_atomically
+from selfplay.games.game import Advanced, Rules, States
+from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, game_seed, read_batch
+
+GameId = tuple[int, int]  # (round, number)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What every batch of a run must agree with."""
+
+    rules: Rules
+    search: SearchSettings
+    seed: int
+    games_per_round: int
+    model_of_round: Callable[[int], str | None]  # round -> fingerprint of its model, None = not there
+
+
+@dataclass(frozen=True)
+class CheckedGame:
+    """A game that agrees with itself, the rules and the run."""
+
+    id: GameId
+    record: GameRecord
+    states: States  # [plies] before each move
+    known: Advanced  # [plies] what the rules say of them
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A batch file that cannot be used."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Sweep:
+    """What one look at the folders brought."""
+
+    games: list[CheckedGame] = field(default_factory=list)  # new ones, in order of file and place
+    accepted: list[Path] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class BatchCollector:
+    """Reads each batch file once.
+
+    Args:
+        list_files: names all batch files there are, in a fixed order.
+        identity: what they must agree with.
+    """
+
+    def __init__(self, list_files: Callable[[], list[Path]], identity: RunIdentity) -> None:
+        self.games: dict[GameId, bytes] = {}  # every game that is there, with a digest of its record
+        self._list_files = list_files
+        self._identity = identity
+        self._seen: set[Path] = set()
+
+    def sweep(self) -> Sweep:
+        """Take in what is new. Files that were rejected count as unseen, so that a replayed one is read again."""
+        sweep = Sweep()
+        for path in self._list_files():
+            if path in self._seen:
+                continue
+            try:
+                games = self._check(path)
+            except BatchError as error:
+                sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
+                continue
+            self._seen.add(path)
+            sweep.accepted.append(path)
+            sweep.games += [game for game in games if self._is_new(game)]
+        return sweep
+
+    def missing(self, round_number: int) -> list[int]:
+        """Numbers of the games of a round that are not there yet."""
+        return [n for n in range(self._identity.games_per_round) if (round_number, n) not in self.games]
+
+    def _check(self, path: Path) -> list[CheckedGame]:
+        batch = read_batch(path)
+        self._check_header(batch)
+        games = [self._check_game(batch.round, record) for record in batch.games]
+        if not games:
+            raise BatchError("it holds no games")
+        for game in games:
+            if self.games.get(game.id, _digest(game.record)) != _digest(game.record):
+                raise BatchError(
+                    f"game {game.record.number} of round {batch.round} differs from the same game in another file"
+                )
+        return games
+
+    def _check_header(self, batch: Batch) -> None:
+        identity, info = self._identity, self._identity.rules.info
+        model = identity.model_of_round(batch.round - 1)
+        expected = {
+            "game": (batch.game, info.name),
+            "rules": (batch.rules, info.rules_hash),
+            "search": (batch.search, msgspec.to_builtins(identity.search)),
+            "model": (batch.model, model),
+        }
+        for name, (found, wanted) in expected.items():
+            if found != wanted:
+                raise BatchError(f"its {name} is {found}, this run's round {batch.round} is played with {wanted}")
+
+    def _check_game(self, round_number: int, record: GameRecord) -> CheckedGame:
+        identity = self._identity
+        if record.number >= identity.games_per_round:
+            raise BatchError(f"it holds game {record.number}, a round has {identity.games_per_round}")
+        if record.seed != game_seed(identity.seed, round_number, record.number):
+            raise BatchError(f"game {record.number} has seed {record.seed}, which is not this run's")
+        states, known = check_game_record(record, identity.rules)
+        return CheckedGame((round_number, record.number), record, states, known)
+
+    def _is_new(self, game: CheckedGame) -> bool:
+        """Whether the game was not there yet; a second, equal copy is dropped."""
+        if game.id in self.games:
+            return False
+        self.games[game.id] = _digest(game.record)
+        return True
+
+
+def quarantine(rejected: Rejected, folder: Path) -> Path:
+    """Move a file out of the way, with the reason beside it; where it lies now."""
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{rejected.path.parent.name}_{rejected.path.name}"
+    attempt = 1
+    while target.exists():
+        attempt += 1
+        target = folder / f"{rejected.path.parent.name}_{rejected.path.stem}.{attempt}{rejected.path.suffix}"
+    rejected.path.rename(target)
+    write_atomically(target.with_suffix(".reason.txt"), f"{rejected.path}: {rejected.reason}\n".encode())
+    return target
+
+
+def _digest(record: GameRecord) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(record)).digest()[:16]
+
+
+class FolderBell:
+    """Rings when a batch file lands below a folder; an alarm clock, not the truth."""
+
+    def __init__(self, folder: Path) -> None:
+        self._rung = threading.Event()
+        self._observer = Observer()
+        self._observer.schedule(_Ringer(self._rung), str(folder), recursive=True)
+        self._observer.daemon = True
+
+    def __enter__(self) -> FolderBell:
+        try:
+            self._observer.start()
+        except OSError:  # no watches left on this machine: the callers' timers still list the folders
+            self._rung.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+
+    def rang(self) -> bool:
+        """Whether something landed since the last call."""
+        rang = self._rung.is_set()
+        self._rung.clear()
+        return rang
+
+
+class _Ringer(FileSystemEventHandler):
+    def __init__(self, rung: threading.Event) -> None:
+        self._rung = rung
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in ("created", "moved", "closed") and ".json" in str(event.dest_path or event.src_path):
+            self._rung.set()

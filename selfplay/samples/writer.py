@@ -1,0 +1,50 @@
+"""`WorkerDataWriter`: finished games go in, batch files of up to ten games come out, in one worker's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from selfplay.files import TEMPORARY_SUFFIX, ensure_directory, write_atomically
+from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, encode_batch
+
+
+def batch_name(round_number: int, first_game: int) -> str:
+    """`batch_r0007_g000120.json`: the games of round 7 from number 120 on."""
+    return f"batch_r{round_number:04d}_g{first_game:06d}.json"
+
+
+class WorkerDataWriter:
+    """Writes the games first_game … first_game + num_games - 1 of one round.
+
+    A file holds ten games that follow each other, counted from `first_game`, and is written when the last of them
+    is finished; games may come in any order. Nothing is ever changed once written.
+
+    Raises `RunError` where the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, header: BatchHeader, *, first_game: int, num_games: int) -> None:
+        self._folder = ensure_directory(folder)
+        self._header = header
+        self._first = first_game
+        self._end = first_game + num_games
+        self._waiting: dict[int, GameRecord] = {}
+        self._sweep_leftovers()
+
+    def add(self, game: GameRecord) -> Path | None:
+        """Take a finished game; the path of the file that it completed, if it did."""
+        if not self._first <= game.number < self._end:
+            raise ValueError(f"game {game.number} is not one of {self._first} … {self._end - 1}")
+        self._waiting[game.number] = game
+        start = self._first + (game.number - self._first) // GAMES_PER_FILE * GAMES_PER_FILE
+        numbers = range(start, min(start + GAMES_PER_FILE, self._end))
+        if not all(number in self._waiting for number in numbers):
+            return None
+        games = [self._waiting.pop(number) for number in numbers]
+        path = self._folder / batch_name(self._header.round, start)
+        write_atomically(path, encode_batch(self._header, games))
+        return path
+
+    def _sweep_leftovers(self) -> None:
+        """Remove half-written files of a dead predecessor; the folder is this worker's alone."""
+        for leftover in self._folder.glob(f".batch_*{TEMPORARY_SUFFIX}"):
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""What training minimises. Letters: n positions, A actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over positions, in nats."""
+
+    policy: float  # cross-entropy of the policy against its target
+    value: float  # cross-entropy of win/draw/loss against the game's outcome
+    policy_floor: float  # entropy of the policy targets: what the policy loss cannot go below
+
+    @property
+    def total(self) -> float:
+        """Policy and value loss together, unweighted."""
+        return self.policy + self.value
+
+
+def policy_loss(logits: Tensor, legal: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy [] of the policy over legal actions; logits, legal, target [n, A].
+
+    Illegal actions are left out as they are in play, so that no capacity goes into learning the rules.
+    """
+    masked = logits.masked_fill(~legal, float("-inf"))
+    log_probabilities = functional.log_softmax(masked, dim=-1).masked_fill(~legal, 0.0)
+    return -(target * log_probabilities).sum(dim=-1).mean()
+
+
+def outcome_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy [] of win/draw/loss; logits and target [n, 3]."""
+    return -(target * functional.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+
+
+def entropy(target: Tensor) -> Tensor:
+    """Mean entropy [] of target distributions [n, A]."""
+    return -torch.xlogy(target, target).sum(dim=-1).mean()

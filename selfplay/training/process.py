@@ -1,0 +1,146 @@
+"""The trainer as a service (`engines/engine.py`): owns the pool, makes and trains the models of a run.
+
+Messages and their answers:
+
+    {"do": "create", "model": path or ""}    make round 0, from an existing model or afresh   -> created
+    {"do": "inspect", "model": path}         read a checkpoint                                 -> card
+    {"do": "collect"}                        take in batch files that landed                   -> collected
+    {"do": "train", "round": r}              train round r on the window, save it              -> training …, trained
+
+Training a round is a function of the checkpoint before it, the games up to it, and the settings: it starts from the
+file each time, so that going on and starting again are the same thing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from selfplay.config import Settings
+from selfplay.engines.engine import Message
+from selfplay.errors import ModelError
+from selfplay.games.registry import load_rules
+from selfplay.network.card import check_game, read_onnx_card
+from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint, untrained
+from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.samples.collector import RunIdentity
+from selfplay.samples.pool import TrainingDataPool
+from selfplay.training.loss import Losses
+from selfplay.training.train import Trainer
+
+PROGRESS_SECONDS = 0.5
+_TRAINING_STREAM = 1  # keeps a round's training generator apart from its games'
+
+
+class TrainerSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trainer needs to know of its run."""
+
+    data: str  # the run folder
+    settings: Settings
+
+
+def make_trainer(settings: Message) -> TrainerService:
+    """The service behind `python -m selfplay.engines.child selfplay.training.process:make_trainer`."""
+    return TrainerService(msgspec.convert(settings, TrainerSetup))
+
+
+class TrainerService:
+    """Works through messages; see the head of this file."""
+
+    def __init__(self, setup: TrainerSetup) -> None:
+        self._settings = setup.settings
+        self._layout = RunLayout(Path(setup.data))
+        self._rules = load_rules(setup.settings.game.name)
+        self._fingerprints: dict[int, str] = {}
+        identity = RunIdentity(
+            rules=self._rules,
+            search=setup.settings.search,
+            seed=setup.settings.selfplay.seed,
+            games_per_round=setup.settings.selfplay.games_per_round,
+            model_of_round=self._model_of_round,
+        )
+        self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
+
+    def handle(self, message: Message) -> Iterator[Message | None]:
+        match message["do"]:
+            case "create":
+                yield self._create(message["model"])
+            case "inspect":
+                yield {"event": "card", **asdict(load_checkpoint(Path(message["model"])).card)}
+            case "collect":
+                yield {"event": "collected", "games": self._pool.collect()}
+            case "train":
+                yield from self._train(message["round"])
+            case unknown:
+                raise ValueError(f"the trainer does not know {unknown!r}")
+
+    def _create(self, model: str) -> Message:
+        """Round 0. From an existing model it takes weights and average; the optimizer starts afresh."""
+        info = self._rules.info
+        checkpoint = untrained(info, self._settings)
+        if model:
+            existing = load_checkpoint(Path(model))
+            check_game(existing.card, info, Path(model))
+            if existing.settings.network != self._settings.network:
+                raise ModelError(f"{model} has another network than the settings ask for; leave the network to it")
+            checkpoint = make_checkpoint(
+                info,
+                self._settings,
+                weights=existing.weights,
+                average=existing.average,
+                optimizer={},
+                steps=0,
+                round_number=0,
+                parent=existing.card.fingerprint,
+            )
+        save_checkpoint(checkpoint, self._layout.model(0))
+        return {"event": "created", "fingerprint": checkpoint.card.fingerprint}
+
+    def _train(self, round_number: int) -> Iterator[Message | None]:
+        started = time.monotonic()
+        self._pool.collect()
+        window = self._pool.window(round_number)
+        trainer = Trainer.from_file(self._layout.model(round_number - 1), rules_spec=self._settings.game.name)
+        training = self._settings.training
+        steps = max(1, round(training.passes * window.new_positions / training.batch_size))
+        rng = np.random.default_rng([self._settings.selfplay.seed, round_number, _TRAINING_STREAM])
+        history: list[Losses] = []
+        reported = started
+        for samples in self._pool.minibatches(window, steps=steps, rng=rng):
+            history.append(trainer.train_on_samples(samples))
+            now = time.monotonic()
+            if now - reported >= PROGRESS_SECONDS:
+                reported = now
+                yield {"event": "training", "step": len(history), "steps": steps, **_mean(history[-20:])}
+            else:
+                yield None
+        checkpoint = trainer.save_model(self._layout.model(round_number), round_number=round_number)
+        yield {
+            "event": "trained",
+            "round": round_number,
+            "fingerprint": checkpoint.card.fingerprint,
+            "steps": steps,
+            "window": len(window.states),
+            "positions": window.total_positions,
+            "seconds": round(time.monotonic() - started, 3),
+            **_mean(history),
+        }
+
+    def _model_of_round(self, round_number: int) -> str | None:
+        if round_number not in self._fingerprints:
+            twin = inference_twin(self._layout.model(round_number))
+            if not twin.exists():
+                return None
+            self._fingerprints[round_number] = read_onnx_card(twin).fingerprint
+        return self._fingerprints[round_number]
+
+
+def _mean(history: list[Losses]) -> dict[str, float]:
+    """Mean losses, rounded for people and logs."""
+    fields = ("policy", "value", "policy_floor")
+    return {field: round(float(np.mean([getattr(losses, field) for losses in history])), 6) for field in fields}

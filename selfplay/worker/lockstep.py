@@ -1,0 +1,152 @@
+"""Plays many games side by side, one simulation of each per step.
+
+A game is a function of (model, settings, its seed) and of nothing else: not of the games beside it, nor of the slot
+it sits in, nor of the order in which games finish. Knows nothing of files or processes. Letters: B slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from selfplay.config import SearchSettings
+from selfplay.errors import GameError
+from selfplay.evaluation.evaluator import Evaluator
+from selfplay.games.game import ONGOING, Advanced, Rules, States
+from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
+from selfplay.search.puct import Puct
+from selfplay.search.search import Search
+
+_VALUE_PLACES = 4  # decimals of root values in batch files
+
+
+@dataclass
+class LockstepCounts:
+    """Work done so far."""
+
+    games: int = 0
+    plies: int = 0
+    simulations: int = 0
+
+
+@dataclass
+class _Seat:
+    """A game under way in a slot."""
+
+    number: int
+    seed: int
+    rng: np.random.Generator
+    legal: np.ndarray  # type: ignore[type-arg]  # [A] bool, of the current position
+    to_move: int
+    moves: list[int] = field(default_factory=list)
+    policies: list[list[int]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    simulations: list[int] = field(default_factory=list)
+
+
+class Lockstep:
+    """B slots that play numbered games of one round.
+
+    Args:
+        rules: the game.
+        evaluator: judges leaves.
+        settings: the search.
+        slots: B, at least 1.
+        run_seed: the run's seed.
+        round_number: the round the games belong to.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        evaluator: Evaluator,
+        settings: SearchSettings,
+        *,
+        slots: int,
+        run_seed: int,
+        round_number: int,
+    ) -> None:
+        self.counts = LockstepCounts()
+        self._rules = rules
+        self._run_seed = run_seed
+        self._round = round_number
+        self._search = Search(
+            rules,
+            evaluator,
+            Puct(settings),
+            simulations=settings.simulations,
+            slots=slots,
+            reuse_tree=settings.reuse_tree,
+        )
+        self._seats: list[_Seat | None] = [None] * slots
+
+    def play(self, numbers: range) -> Iterator[GameRecord | None]:
+        """Play the games of these numbers; yields each when it is finished, and None after every step between."""
+        waiting = iter(numbers)
+        for slot in range(len(self._seats)):
+            self._seat_next(slot, waiting)
+        while any(self._seats):
+            self.counts.simulations += self._search.step()
+            for slot in self._search.finished():
+                record = self._make_move(slot)
+                if record is not None:
+                    self._seat_next(slot, waiting)
+                    yield record
+            yield None
+
+    def _seat_next(self, slot: int, waiting: Iterator[int]) -> None:
+        """Start the next game in the slot, or leave it empty."""
+        number = next(waiting, None)
+        if number is None:
+            self._seats[slot] = None
+            self._search.clear(slot)
+            return
+        seed = game_seed(self._run_seed, self._round, number)
+        state = self._rules.start(1)
+        known = self._rules.describe(state)
+        seat = _Seat(number, seed, np.random.default_rng(seed), known.legal[0], int(known.to_move[0]))
+        self._seats[slot] = seat
+        self._search.put(slot, state)
+        self._search.explore(slot, seat.legal, seat.rng)
+
+    def _make_move(self, slot: int) -> GameRecord | None:
+        """Record what the search found, play, and either finish the game or search on."""
+        seat = self._seats[slot]
+        assert seat is not None
+        action = self._search.choose_action(slot, len(seat.moves), seat.rng)
+        seat.policies.append(sparse_policy(self._search.policy_target(slot)))
+        seat.values.append(round(self._search.value(slot), _VALUE_PLACES))
+        seat.simulations.append(self._search.simulations_made(slot))
+        seat.moves.append(action)
+        state = self._search.state(slot).copy()
+        known = self._rules.advance(state, np.array([action], np.int32))
+        if known.outcomes[0] != ONGOING:
+            return self._finish(seat, int(known.outcomes[0]))
+        self._continue(slot, seat, action, state, known)
+        return None
+
+    def _continue(self, slot: int, seat: _Seat, action: int, state: States, known: Advanced) -> None:
+        if len(seat.moves) >= self._rules.info.max_plies:
+            raise GameError(
+                f"a game of {self._rules.info.name} is not over after {len(seat.moves)} plies, but the game declares "
+                f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
+            )
+        seat.legal, seat.to_move = known.legal[0], int(known.to_move[0])
+        self._search.advance(slot, action, state)
+        self._search.explore(slot, seat.legal, seat.rng)
+
+    def _finish(self, seat: _Seat, outcome: int) -> GameRecord:
+        """`outcome` is seen by the player who made the last move: the one to move before it."""
+        self.counts.games += 1
+        self.counts.plies += len(seat.moves)
+        return GameRecord(
+            number=seat.number,
+            seed=seat.seed,
+            outcome=outcome if seat.to_move == 0 else -outcome,
+            moves=seat.moves,
+            policies=seat.policies,
+            values=seat.values,
+            simulations=seat.simulations,
+        )
