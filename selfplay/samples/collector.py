@@ -16,7 +16,7 @@ import msgspec
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from selfplay.config import SearchSettings
+from selfplay.config import SearchSettings, Settings
 from selfplay.errors import BatchError
 from selfplay.files import write_atomically
 from selfplay.games.game import Advanced, Rules, States
@@ -34,6 +34,17 @@ class RunIdentity:
     seed: int
     games_per_round: int
     model_of_round: Callable[[int], str | None]  # round -> fingerprint of its model, None = not there
+
+    @classmethod
+    def of(cls, settings: Settings, rules: Rules, model_of_round: Callable[[int], str | None]) -> RunIdentity:
+        """The identity that a run's settings give."""
+        return cls(
+            rules=rules,
+            search=settings.search,
+            seed=settings.selfplay.seed,
+            games_per_round=settings.selfplay.games_per_round,
+            model_of_round=model_of_round,
+        )
 
 
 @dataclass(frozen=True)

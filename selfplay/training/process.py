@@ -25,9 +25,10 @@ from selfplay.config import Settings
 from selfplay.engines.engine import Message
 from selfplay.errors import ModelError
 from selfplay.games.registry import load_rules
-from selfplay.network.card import check_game, read_onnx_card
+from selfplay.network.card import check_game
 from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint, untrained
-from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.layout import RunLayout
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import TrainingDataPool
 from selfplay.training.loss import Losses
@@ -56,14 +57,8 @@ class TrainerService:
         self._settings = setup.settings
         self._layout = RunLayout(Path(setup.data))
         self._rules = load_rules(setup.settings.game.name)
-        self._fingerprints: dict[int, str] = {}
-        identity = RunIdentity(
-            rules=self._rules,
-            search=setup.settings.search,
-            seed=setup.settings.selfplay.seed,
-            games_per_round=setup.settings.selfplay.games_per_round,
-            model_of_round=self._model_of_round,
-        )
+        models = ModelsOnDisk(self._layout)
+        identity = RunIdentity.of(setup.settings, self._rules, models.fingerprint)
         self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
 
     def handle(self, message: Message) -> Iterator[Message | None]:
@@ -130,14 +125,6 @@ class TrainerService:
             "seconds": round(time.monotonic() - started, 3),
             **_mean(history),
         }
-
-    def _model_of_round(self, round_number: int) -> str | None:
-        if round_number not in self._fingerprints:
-            twin = inference_twin(self._layout.model(round_number))
-            if not twin.exists():
-                return None
-            self._fingerprints[round_number] = read_onnx_card(twin).fingerprint
-        return self._fingerprints[round_number]
 
 
 def _mean(history: list[Losses]) -> dict[str, float]:

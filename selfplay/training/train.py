@@ -107,7 +107,7 @@ class Trainer:
         self._optimizer.step()
         self.steps += 1
         self._move_average()
-        return float(losses[0]), float(losses[1]), float(entropy(policy))
+        return losses[0].item(), losses[1].item(), entropy(policy).item()
 
     @torch.no_grad()
     def _move_average(self) -> None:

@@ -1,0 +1,132 @@
+"""Who can sit at a board: a model with a search, `random`, or `rollout:100`. Plays without noise and exploration.
+
+Letters: n positions, A actions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.config import SearchSettings
+from selfplay.errors import UsageError, nearest
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.evaluator import Evaluator
+from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+from selfplay.evaluation.rollout import RolloutEvaluator
+from selfplay.games.game import Rules, States
+from selfplay.network.card import ModelCard, read_onnx_card
+from selfplay.rundir.layout import inference_twin
+from selfplay.search.puct import Puct
+from selfplay.search.search import RootFacts, Search
+
+BASELINES = ("random", "rollout:N")
+_CACHED_POSITIONS = 1 << 16
+_SLOTS = 256  # most positions searched side by side
+
+
+class Player(Protocol):
+    """Chooses moves."""
+
+    name: str
+
+    def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
+        """Actions for ongoing positions [n]; each game brings its own generator [n]."""
+        ...
+
+
+class RandomPlayer:
+    """Plays any legal action, each equally likely."""
+
+    name = "random"
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
+        legal = self._rules.describe(states.copy()).legal
+        return [int(rng.choice(np.flatnonzero(mask))) for mask, rng in zip(legal, rngs, strict=True)]
+
+
+class SearchPlayer:
+    """Plays the most visited action of a search without noise.
+
+    Args:
+        name: what results call it.
+        rules: the game.
+        evaluator: judges leaves.
+        simulations: visits of the root per move.
+    """
+
+    def __init__(self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int) -> None:
+        self.name = name
+        self.simulations = simulations
+        self._rules = rules
+        settings = SearchSettings(simulations=simulations)
+        self._method = Puct(settings).without_exploration()
+        self._evaluator = CachedEvaluator(
+            evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS
+        )
+
+    def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
+        return [int(facts.visits.argmax()) for facts in self.think(states)]
+
+    def think(self, states: States) -> list[RootFacts]:
+        """What the search finds in ongoing positions [n]."""
+        return [fact for start in range(0, len(states), _SLOTS) for fact in self._search(states[start : start + _SLOTS])]
+
+    def _search(self, states: States) -> list[RootFacts]:
+        search = Search(
+            self._rules,
+            self._evaluator,
+            self._method,
+            simulations=self.simulations,
+            slots=len(states),
+            reuse_tree=False,
+        )
+        for slot in range(len(states)):
+            search.put(slot, states[slot : slot + 1])
+        search.run()
+        return [search.root(slot) for slot in range(len(states))]
+
+
+def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int = 0) -> Player:
+    """The player that a user names: a model's path, `random`, or `rollout:100` (100 simulations by random play).
+
+    A model searches with `simulations`, or with as many as it was trained with. Raises `UsageError` or `ModelError`.
+    """
+    if spec == "random":
+        return RandomPlayer(rules)
+    kind, _, figure = spec.partition(":")
+    if kind == "rollout":
+        if not figure.isdecimal() or int(figure) < 1:
+            raise UsageError(f'"{spec}": expected rollout:N with N simulations per move, for example rollout:100')
+        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure))
+    if not Path(spec).exists() and Path(spec).suffix not in (".pt", ".onnx"):
+        raise UsageError(
+            f'"{spec}" is neither a model file nor a baseline{nearest(spec, ["random", "rollout:100"])}; '
+            f"baselines are {', '.join(BASELINES)}"
+        )
+    return open_model(Path(spec), rules, simulations=simulations)
+
+
+def open_model(path: Path, rules: Rules, *, simulations: int | None) -> SearchPlayer:
+    """The player of a model file (.pt, by its inference twin, or .onnx). Raises `ModelError`."""
+    evaluator = OnnxEvaluator(inference_twin(path), rules.info)
+    name = f"{path} (round {evaluator.card.round})"
+    return SearchPlayer(name, rules, evaluator, simulations=simulations or evaluator.card.simulations)
+
+
+def card_of(spec: str) -> ModelCard | None:
+    """The card of the model that `spec` names, None where it names a baseline."""
+    if spec == "random" or spec.startswith("rollout:") or not Path(spec).suffix:
+        return None
+    return read_onnx_card(inference_twin(Path(spec)))
+
+
+def policy_of(facts: RootFacts) -> npt.NDArray[np.float64]:
+    """Shares of the root's visits [A]."""
+    return facts.visits / max(1, int(facts.visits.sum()))

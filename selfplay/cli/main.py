@@ -1,0 +1,83 @@
+"""The `selfplay` command. Each subcommand lives in its own file and is imported only when it is called, so that
+`selfplay --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from selfplay import __version__
+from selfplay.errors import SelfplayError, nearest
+
+COMMANDS = {
+    "train": "Train an agent: play, learn, repeat. Goes on where it was.",
+    "monitor": "Watch a run from another terminal.",
+    "play": "Play against a model in the terminal.",
+    "arena": "A match between two models or baselines.",
+    "games": "List the games.",
+    "check": "Check the rules of a game against the laws of the contract.",
+    "info": "What a model is: game, round, fingerprint, size.",
+    "show": "Show games of a batch file, move by move.",
+    "settings": "Print all settings with their meaning, as a TOML file.",
+    "worker": "One worker by hand: play games of a round, write batch files.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"selfplay.cli.{name}"), "command")  # noqa: B009 (mypy)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f'no such command "{args[0]}"{nearest(args[0], COMMANDS)}', context)
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Train AlphaZero-style agents for two-player board games, watch them learn, and play against them.
+
+    \b
+    Example:
+      selfplay train connect4 --rounds 10
+      selfplay play model.pt
+    """
+
+
+def main() -> None:
+    """Run the command; errors that users can act on are one line on stderr, without a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except SelfplayError as error:
+        click.echo(f"selfplay: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("selfplay: interrupted; nothing that was written is lost, the same command goes on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; there is nobody left to tell
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

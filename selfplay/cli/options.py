@@ -1,0 +1,30 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+MODEL_PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+class Workers(click.ParamType):
+    """A number of workers, or `auto` for the cores this process may use."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value == "auto":
+            from selfplay.machine import usable_cores
+
+            return usable_cores()
+        if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
+            self.fail(f"expected a whole number from 1 to 4096, or auto; found {value!r}", param, ctx)
+        return int(value)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

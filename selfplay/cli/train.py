@@ -1,0 +1,124 @@
+"""`selfplay train`: the main job."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from selfplay.cli.options import MODEL_PATH, Workers
+
+_POSITIVE = click.IntRange(min=1)
+
+
+@click.command("train", context_settings={"show_default": True})
+@click.argument("game", required=False)
+@click.option("--model", type=MODEL_PATH, default="model.pt", help="Where the newest round is published.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="data", help="Folder of the run.")
+@click.option("--workers", type=Workers(), default="auto", help="Worker processes; auto = the cores at hand.")
+@click.option("--games-per-worker", type=_POSITIVE, help="Games per round and worker.  [default: see settings]")
+@click.option("--games-per-round", type=_POSITIVE, help="Games per round, whoever plays them.")
+@click.option("--rounds", type=click.IntRange(min=0), default=10, help="Go on until the run has this many rounds.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**53 - 1), help="Seed of the run.  [default: 0]")
+@click.option("--preset", help="Settings by name; a game's own preset is taken by itself.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings from a TOML file.")
+@click.option("--set", "assignments", multiple=True, metavar="GROUP.FIELD=VALUE", help="One setting; repeatable.")
+@click.option("--engine", type=click.Choice(["local", "inline"]), default="local", help="Where children run.")
+@click.option(
+    "--final-games", type=click.IntRange(min=0), default=100, help="Games of each match at the end; 0 = no matches."
+)
+def command(**options: Any) -> None:
+    """Train an agent for GAME: play, learn, repeat, until the run has --rounds rounds.
+
+    GAME is a name (see `selfplay games`) or path/to/file.py:Class; connect4 unless MODEL exists, which then says.
+    On an existing run the same command goes on where it was. Settings: `selfplay settings`.
+
+    \b
+    Example:
+      selfplay train connect4 --rounds 10
+      selfplay train tictactoe --model ttt.pt --data ttt --set search.simulations=32
+    """
+    from rich.console import Console
+
+    from selfplay.coordinator.coordinator import Coordinator, Options
+    from selfplay.coordinator.display import Display
+    from selfplay.coordinator.run import RunRequest, open_run
+    from selfplay.rundir.layout import RunLayout
+    from selfplay.rundir.lock import hold
+
+    request = RunRequest(
+        data=options["data"],
+        model=options["model"],
+        game=options["game"],
+        preset=options["preset"],
+        config=options["config"],
+        assignments=_assignments(options),
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(highlight=False)
+    layout = RunLayout(request.data)
+    _make_folder(request.data)
+    with hold(layout.lock):
+        with console.status("preparing: compiling the rules (once for each version of a game's rules)"):
+            run = open_run(request)
+        began = "a new run" if run.is_new else "going on"
+        console.print(f"{run.settings.game.name}: {began} in {run.layout.root}, {options['workers']} workers")
+        with Display(console) as display:
+            coordinator = Coordinator(
+                run,
+                Options(workers=options["workers"], rounds=options["rounds"]),
+                _engine(options["engine"], run.layout),
+                show=display.show,
+                say=display.say,
+            )
+            coordinator.work()
+        _sum_up(console, run, coordinator, games=options["final_games"])
+
+
+def _sum_up(console: Any, run: Any, coordinator: Any, *, games: int) -> None:
+    """The matches at the end, and where the model is."""
+    from selfplay.coordinator.summary import final_matches
+
+    newest = run.layout.rounds_with_models()[-1]
+    if games and newest > 0:
+        with console.status("final matches") as status:
+            for result in final_matches(run, newest, games=games + games % 2, on_progress=status.update):
+                console.print(str(result), soft_wrap=True)
+    console.print(f"round {newest} is in {run.model}; play against it with: selfplay play {run.model}", soft_wrap=True)
+
+
+def _assignments(options: dict[str, Any]) -> Any:
+    """--set and the options that are settings, as nested dictionaries; options win."""
+    from selfplay.config import merged, parse_assignments
+    from selfplay.errors import UsageError
+
+    per_worker, per_round = options["games_per_worker"], options["games_per_round"]
+    if per_worker and per_round:
+        raise UsageError("give --games-per-worker or --games-per-round, not both")
+    selfplay: dict[str, int] = {}
+    if per_worker or per_round:
+        selfplay["games_per_round"] = per_round or per_worker * options["workers"]
+    if options["seed"] is not None:
+        selfplay["seed"] = options["seed"]
+    return merged(parse_assignments(options["assignments"]), {"selfplay": selfplay} if selfplay else {})
+
+
+def _make_folder(data: Path) -> None:
+    from selfplay.files import ensure_directory
+
+    ensure_directory(data)
+
+
+def _engine(name: str, layout: Any) -> Any:
+    from selfplay.engines.inline import InlineEngine
+    from selfplay.engines.local import LocalEngine
+
+    return InlineEngine() if name == "inline" else LocalEngine(layout.logs)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the run as Ctrl-C does."""
+    raise KeyboardInterrupt

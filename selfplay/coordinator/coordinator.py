@@ -1,0 +1,337 @@
+"""The coordinator: hands out games, supervises, collects, has each round trained, publishes, goes on.
+
+What to do next comes from `plan.py`; how to do it is here. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Train, next_step, next_task
+from selfplay.coordinator.run import OpenRun, published_round
+from selfplay.coordinator.status import Status, WorkerStatus
+from selfplay.coordinator.supervisor import Supervisor
+from selfplay.engines.engine import Answer, Ended, Engine, Message
+from selfplay.errors import ProcessError
+from selfplay.files import write_atomically
+from selfplay.games.registry import load_rules
+from selfplay.machine import usable_cores
+from selfplay.rundir.events import EventLog
+from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.layout import inference_twin
+from selfplay.samples.collector import BatchCollector, FolderBell, RunIdentity, quarantine
+
+WORKER_SERVICE = "selfplay.worker.process:make_worker"
+TRAINER_SERVICE = "selfplay.training.process:make_trainer"
+TRAINER = "trainer"
+POLL_SECONDS = 0.2
+LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
+EVENT_SECONDS = 2.0  # between two progress events
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may differ between two starts of a run."""
+
+    workers: int
+    rounds: int
+
+
+class Coordinator:
+    """Works on one run until it has all its rounds.
+
+    Args:
+        run: the opened run; its lock must be held.
+        options: workers and rounds.
+        engine: runs the children; stopped at the end, whatever happens.
+        show: gets the status a few times a second.
+        say: gets a line when something happened that people want to read.
+    """
+
+    def __init__(
+        self,
+        run: OpenRun,
+        options: Options,
+        engine: Engine,
+        *,
+        show: Callable[[Status], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._run = run
+        self._options = options
+        self._engine = engine
+        self._show = show
+        self._say = say
+        self._layout = run.layout
+        self._events = EventLog(run.layout.events)
+        self._rules = load_rules(run.settings.game.name)
+        self._supervisor = Supervisor(engine, run.layout.log, time.monotonic)
+        self._models = ModelsOnDisk(run.layout)
+        identity = RunIdentity.of(run.settings, self._rules, self._models.fingerprint)
+        self._collector = BatchCollector(run.layout.batch_files, identity)
+        self.status = Status(self._rules.info.name, options.rounds)
+        self._session_started = time.monotonic()
+        self._first_round: int | None = None
+        self._last_event = 0.0
+        self._last_listing = 0.0
+
+    def work(self) -> None:
+        """Go on until the run has its rounds; children are gone when this returns or raises."""
+        self._events.add(
+            "started",
+            workers=self._options.workers,
+            rounds=self._options.rounds,
+            cores=usable_cores(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        reason = "failed"
+        try:
+            with FolderBell(self._layout.root) as bell:
+                self._bell = bell
+                self._sweep()
+                self._work_through_steps()
+            reason = "finished"
+        except KeyboardInterrupt:
+            reason = "interrupted"
+            raise
+        finally:
+            self._engine.stop_all()
+            self._events.add("stopped", reason=reason)
+
+    def _work_through_steps(self) -> None:
+        while True:
+            match next_step(self._facts(), rounds=self._options.rounds):
+                case CreateModel():
+                    self._create()
+                case Publish(number):
+                    self._publish(number)
+                case Play(number, games):
+                    self._play(number, len(games))
+                case Train(number):
+                    self._train(number)
+                case Done():
+                    return
+
+    def _facts(self) -> Facts:
+        rounds = self._layout.rounds_with_models()
+        newest = rounds[-1] if rounds else None
+        if newest is None:
+            return Facts(None, False, ())
+        twin = inference_twin(self._run.model)
+        published = (
+            published_round(self._run.model, self._layout) == newest
+            and twin.exists()
+            and twin.read_bytes() == inference_twin(self._layout.model(newest)).read_bytes()
+        )
+        return Facts(newest, published, tuple(self._collector.missing(newest + 1)))
+
+    # --- the steps -------------------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        initial = str(self._run.initial_model) if self._run.initial_model else ""
+        answer = self._ask_trainer({"do": "create", "model": initial}, until="created")
+        origin = f"starts from {initial}" if initial else "is untrained"
+        self._say(f"round 0: the model {answer['fingerprint'][:12]} {origin}")
+
+    def _publish(self, number: int) -> None:
+        """The twin first: workers read the twin, people look at the checkpoint."""
+        source = self._layout.model(number)
+        write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
+        write_atomically(self._run.model, source.read_bytes())
+
+    def _play(self, number: int, games: int) -> None:
+        self._first_round = self._first_round or number
+        status = self.status
+        status.round, status.phase, status.games_total = number, "playing", self._run.settings.selfplay.games_per_round
+        self._events.add("playing", round=number, games=games)
+        for worker in status.workers.values():
+            worker.begin_round()
+        self._start_children()
+        started = time.monotonic()
+        while (missing := self._collector.missing(number)) or self._under_way(number):
+            self._hand_out(number)
+            for item in self._engine.poll(POLL_SECONDS):
+                self._take(item)
+            self._restart()
+            if self._bell.rang() or time.monotonic() - self._last_listing > LISTING_SECONDS:
+                self._sweep()
+            status.round_seconds = time.monotonic() - started
+            status.games_done = status.games_total - len(missing)
+            status.phase_share = 1 - len(missing) / status.games_total
+            self._report()
+        status.games_done = status.games_total
+        self._say_played(number)
+
+    def _train(self, number: int) -> None:
+        status = self.status
+        status.round, status.phase, status.phase_share = number, "training", 0.0
+        answer = self._ask_trainer({"do": "train", "round": number}, until="trained")
+        facts = {key: value for key, value in answer.items() if key != "event"}
+        self._events.add("trained", **facts)
+        status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
+        self._say(
+            f"round {number}/{self._options.rounds} trained in {answer['seconds']:.1f} s: policy loss "
+            f"{answer['policy']:.3f} (floor {answer['policy_floor']:.3f}), value loss {answer['value']:.3f}, "
+            f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
+        )
+
+    # --- playing ---------------------------------------------------------------------------------------------
+
+    def _start_children(self) -> None:
+        """Workers on first need, and the trainer, so that it is ready when the games are."""
+        self._start_trainer()
+        settings = self._run.settings
+        for number in range(self._options.workers):
+            name = f"worker_{number}"
+            if name not in self.status.workers:
+                self.status.workers[name] = WorkerStatus(name, heard=time.time())
+                setup = {
+                    "game": settings.game.name,
+                    "out": str(self._layout.worker(number)),
+                    "seed": settings.selfplay.seed,
+                    "device": settings.selfplay.device,
+                    "search": msgspec.to_builtins(settings.search),
+                    "worker": msgspec.to_builtins(settings.worker),
+                }
+                self._supervisor.start(name, WORKER_SERVICE, setup)
+                self.status.workers[name].state = "idle"
+
+    def _hand_out(self, number: int) -> None:
+        """Give idle workers the games that are neither there nor with a worker."""
+        idle = [worker for worker in self.status.workers.values() if worker.state == "idle"]
+        under_way = self._under_way(number) if idle else set()
+        pending = [game for game in self._collector.missing(number) if game not in under_way] if idle else []
+        for place, worker in enumerate(idle):
+            if not pending:
+                return
+            parallel = self._run.settings.worker.games_in_parallel
+            task = next_task(pending, workers=len(idle) - place, games_in_parallel=parallel)
+            del pending[: len(task)]
+            worker.task, worker.round, worker.state = task, number, "playing"
+            message = {
+                "model": str(inference_twin(self._layout.model(number - 1))),
+                "fingerprint": self._models.fingerprint(number - 1),
+                "round": number,
+                "first_game": task.start,
+                "num_games": len(task),
+            }
+            self._engine.send(worker.name, message)
+
+    def _under_way(self, number: int) -> set[int]:
+        """Games of a round that workers are at."""
+        return {game for worker in self.status.workers.values() if worker.round == number for game in worker.task}
+
+    def _take(self, item: Answer | Ended) -> None:
+        """Note what a child said, in whatever phase the run is."""
+        if isinstance(item, Ended):
+            self._note_death(item)
+            self._sweep()
+            return
+        message = item.message
+        if message["event"] == "failed":  # a clear error: trying again would meet it again
+            raise ProcessError(f"{item.child}: {message['reason']}")
+        if item.child == TRAINER:
+            if message["event"] == "training":
+                self.status.phase_share = message["step"] / message["steps"]
+                self.status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
+            return
+        worker = self.status.workers[item.child]
+        worker.heard = time.time()
+        if message["event"] == "progress":
+            worker.take(message)
+        elif message["event"] == "batch":
+            self._supervisor.note_success(item.child)
+            self._sweep()
+        elif message["event"] == "done":
+            worker.take(message)
+            worker.finish_task()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Take in batch files that landed; those that cannot be used go to quarantine."""
+        self._last_listing = time.monotonic()
+        sweep = self._collector.sweep()
+        for rejected in sweep.rejected:
+            place = quarantine(rejected, self._layout.quarantine)
+            self._events.add("rejected", file=str(rejected.path), reason=rejected.reason)
+            self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
+        for path in sweep.accepted:
+            self._events.add("batch", worker=path.parent.name, file=path.name)
+        if sweep.games and self._supervisor.knows(TRAINER):
+            self._engine.send(TRAINER, {"do": "collect"})
+
+    # --- children --------------------------------------------------------------------------------------------
+
+    def _start_trainer(self) -> None:
+        if not self._supervisor.knows(TRAINER):
+            setup = {"data": str(self._layout.root), "settings": msgspec.to_builtins(self._run.settings)}
+            self._supervisor.start(TRAINER, TRAINER_SERVICE, setup)
+
+    def _ask_trainer(self, message: Message, *, until: str) -> Message:
+        """Send a message and wait for its last answer; a trainer that dies is started anew and asked again."""
+        self._start_trainer()
+        self._engine.send(TRAINER, message)
+        while True:
+            for item in self._engine.poll(POLL_SECONDS):
+                self._take(item)
+                if isinstance(item, Answer) and item.child == TRAINER and item.message["event"] == until:
+                    self._supervisor.note_success(TRAINER)
+                    return item.message
+            if TRAINER in self._restart():
+                self._engine.send(TRAINER, message)
+            self._report()
+
+    def _note_death(self, ended: Ended) -> None:
+        self._events.add("died", child=ended.child, code=ended.code)
+        pause = self._supervisor.note_death(ended.child, ended.code)
+        self._say(f"{ended.child} ended unexpectedly (code {ended.code}); starting it again in {pause:.1f} s")
+        worker = self.status.workers.get(ended.child)
+        if worker is not None:
+            worker.state, worker.task, worker.counts = "restarting", range(0), {}
+            worker.restarts += 1
+
+    def _restart(self) -> list[str]:
+        due = self._supervisor.restart_due()
+        for name in due:
+            if name in self.status.workers:
+                self.status.workers[name].state = "idle"
+        return due
+
+    # --- telling ---------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        status = self.status
+        status.seconds_left = self._estimate_seconds_left()
+        self._show(status)
+        if time.monotonic() - self._last_event >= EVENT_SECONDS:
+            self._last_event = time.monotonic()
+            self._events.add("progress", **status.as_event())
+
+    def _estimate_seconds_left(self) -> float | None:
+        """From the pace of this session; playing and training count as halves of a round."""
+        if self._first_round is None:
+            return None
+        share = self.status.phase_share
+        in_round = 0.5 * share if self.status.phase == "playing" else 0.5 + 0.5 * share
+        done = self.status.round - self._first_round + in_round
+        left = self._options.rounds - self._first_round + 1 - done
+        elapsed = time.monotonic() - self._session_started
+        return elapsed * left / done if done > 0.05 else None
+
+    def _say_played(self, number: int) -> None:
+        status = self.status
+        if not status.total("games"):
+            return
+        self._events.add("progress", **status.as_event())
+        self._say(
+            f"round {number}/{self._options.rounds} played in {status.round_seconds:.1f} s: "
+            f"{status.per_second('games'):.1f} games/s, {status.per_second('simulations'):,.0f} simulations/s, "
+            f"{status.plies_per_game:.1f} plies per game, {status.hit_share:.0%} cache hits"
+        )

@@ -1,0 +1,169 @@
+"""Opens a run: settles its settings, new or existing, and refuses what would mix two runs. Starts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfplay.config import (
+    Settings,
+    Tree,
+    differences,
+    from_tree,
+    merged,
+    preset,
+    presets,
+    read_toml,
+    resolved,
+    to_toml,
+    to_tree,
+)
+from selfplay.errors import ModelError, RunError, UsageError
+from selfplay.files import ensure_directory, write_atomically
+from selfplay.games.registry import load_rules, resolve_spec
+from selfplay.machine import has_nvidia_gpu
+from selfplay.network.card import ModelCard, check_game
+from selfplay.rundir.layout import RunLayout
+
+DEFAULT_GAME = "connect4"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; empty or None = not said."""
+
+    data: Path
+    model: Path
+    game: str | None = None
+    preset: str | None = None
+    config: Path | None = None
+    assignments: Tree | None = None  # from --set and the other options, as nested dictionaries
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that may be worked on."""
+
+    layout: RunLayout
+    settings: Settings
+    model: Path  # where the newest round is published
+    initial_model: Path | None  # a model of the user's that a new run starts from
+    is_new: bool
+
+
+def open_run(request: RunRequest) -> OpenRun:
+    """The run in the folder, made if it is not there.
+
+    Raises `UsageError` for unknown or impossible settings, `RunError` where the folder or the model path belong to
+    something else, `ModelError` where the model cannot be used.
+    """
+    if request.model.suffix != ".pt":
+        raise UsageError(f"the model's path must end in .pt, found {request.model}; its .onnx twin lies beside it")
+    layout = RunLayout(request.data)
+    is_new = not layout.settings.exists()
+    settings, initial = _new_settings(request) if is_new else (_existing_settings(request, layout), None)
+    rules = load_rules(settings.game.name)
+    for folder in (request.data, layout.models, layout.logs, request.model.absolute().parent):
+        ensure_directory(folder)
+    if is_new:
+        _refuse_leftovers(layout)
+        heading = f"Settings of this selfplay run of {rules.info.name}. All but [worker] stay as they are."
+        write_atomically(layout.settings, to_toml(settings, heading=heading).encode())
+    else:
+        _check_published(request.model, layout)
+    return OpenRun(layout, settings, request.model, initial, is_new)
+
+
+def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
+    """Settings of a new run: preset, then what the given model needs, then the file, then options."""
+    card, network = _model_there(request.model)
+    game = resolve_spec(request.game or (card.spec if card else DEFAULT_GAME))
+    name = request.preset or (game if game in presets() else None)
+    base = preset(name) if name else {}
+    overlays = [_read_config(request), request.assignments or {}]
+    settings = from_tree(merged(base, {"network": network}, *overlays, {"game": {"name": game}}), where="settings")
+    if card is not None:
+        check_game(card, load_rules(game).info, request.model)
+    return resolved(settings, device=_device()), request.model if card else None
+
+
+def _existing_settings(request: RunRequest, layout: RunLayout) -> Settings:
+    """The run's own settings; whatever else was asked for must agree, but for the speed-only ones."""
+    stored = from_tree(read_toml(layout.settings), where=str(layout.settings))
+    overlays: list[Tree] = [preset(request.preset) if request.preset else {}, _read_config(request)]
+    overlays.append(request.assignments or {})
+    if request.game is not None:
+        overlays.append({"game": {"name": resolve_spec(request.game)}})
+    wanted = from_tree(merged(to_tree(stored), *overlays), where="settings")
+    changes = differences(stored, wanted)
+    if changes:
+        raise RunError(
+            f"{layout.root} holds a run with other settings; they stay for its life:\n  "
+            + "\n  ".join(changes)
+            + "\nGo on without these options, or start a new run in another folder with another model path."
+        )
+    return wanted
+
+
+def _read_config(request: RunRequest) -> Tree:
+    return read_toml(request.config) if request.config else {}
+
+
+def _model_there(path: Path) -> tuple[ModelCard | None, Tree]:
+    """Card and network settings of the model that a new run starts from, if there is one."""
+    if not path.exists():
+        return None, {}
+    from selfplay.network.checkpoint import load_checkpoint  # brings torch: only where there is something to read
+
+    checkpoint = load_checkpoint(path)
+    return checkpoint.card, to_tree(checkpoint.settings)["network"]
+
+
+def _device() -> str:
+    """Where networks are evaluated, for `auto`: the GPU if torch can use one."""
+    if not has_nvidia_gpu():
+        return "cpu"
+    from selfplay.evaluation.torch_evaluator import cuda_is_usable
+
+    return "cuda" if cuda_is_usable() else "cpu"
+
+
+def _refuse_leftovers(layout: RunLayout) -> None:
+    if layout.batch_files() or layout.rounds_with_models():
+        raise RunError(
+            f"{layout.root} has games or models of a run but no {layout.settings.name}; "
+            "put that file back, or choose another folder"
+        )
+
+
+def _check_published(model: Path, layout: RunLayout) -> None:
+    """Never write over a model that is not a round of this run."""
+    if not model.exists() or published_round(model, layout) is not None:
+        return
+    from selfplay.network.checkpoint import load_checkpoint
+
+    try:
+        name = f"model {load_checkpoint(model).card.fingerprint[:12]}"
+    except ModelError as error:
+        name = f"not usable ({error})"
+    raise RunError(
+        f"{model} is not a round of the run in {layout.root} and would be overwritten: {name}; move it away "
+        f"(the run's own models are in {layout.models}) or give another model path"
+    )
+
+
+def published_round(model: Path, layout: RunLayout) -> int | None:
+    """The round of the run that the file is, byte for byte; None where it is none of them."""
+    if not model.exists():
+        return None
+    size, digest = model.stat().st_size, _digest(model)
+    for number in reversed(layout.rounds_with_models()):
+        path = layout.model(number)
+        if path.stat().st_size == size and _digest(path) == digest:
+            return number
+    return None
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
