@@ -187,6 +187,7 @@ def _with_references(function: types.FunctionType, references: dict[str, Any], i
     names = {**function.__globals__, **references}
     twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
     twin.__qualname__ = f"{function.__qualname__}_{identity}".replace("<locals>.", "")
-    twin.__module__ = function.__module__
+    # Cached code names its module, and must load where a game's file lies at another path or under another name.
+    twin.__module__ = __name__
     twin.__doc__ = function.__doc__
     return twin

@@ -66,7 +66,8 @@ def main() -> None:
     """Run the command; errors that users can act on are one line on stderr, without a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("selfplay: interrupted; what was written stays, and the same command goes on from there", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -74,9 +75,6 @@ def main() -> None:
     except SelfplayError as error:
         click.echo(f"selfplay: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("selfplay: interrupted; nothing that was written is lost, the same command goes on", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; there is nobody left to tell
         sys.exit(1)

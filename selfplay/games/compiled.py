@@ -6,13 +6,14 @@ n positions. Knows nothing of trees, networks or files. Letters: n positions, A 
 
 from __future__ import annotations
 
+import inspect
 import re
+import traceback
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba.core.errors import NumbaError
 
 from selfplay.errors import GameError
 from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, Rules, States
@@ -85,8 +86,9 @@ class CompiledRules(Rules):
         try:
             self.encode(self.start(1))
             self.describe(self.start(1))
-        except NumbaError as error:
-            raise GameError(f"the rules of {self.info.spec} do not compile: {_explain(error)}") from error
+        except Exception as error:  # Numba raises its own errors, and KeyErrors and others from inside
+            reason = _explain_by_running(self._game) or _explain(error)
+            raise GameError(f"the rules of {self.info.spec} do not compile: {reason}") from error
 
 
 def as_record(state: Any, dtype: np.dtype[Any]) -> Any:
@@ -190,12 +192,29 @@ def hash_bytes(raw: Any, key: Any) -> None:
     key[1] = high ^ (high >> _SHIFT_33)
 
 
-def _explain(error: NumbaError) -> str:
+def _explain_by_running(game: type[Game]) -> str | None:
+    """The rules once as plain Python: a mistake that fails there too has a line and a plain reason."""
+    rules: Any = game
+    record = as_record(np.zeros((), game.State), game.State)
+    mask = np.zeros(game.num_actions, np.bool_)
+    try:
+        rules.start(record)
+        rules.legal(record, mask)
+        rules.encode(record, np.zeros((game.num_planes, *game.board_shape), np.float32))
+        rules.play(record, int(mask.argmax()))
+    except Exception as error:  # a stranger's rules may raise anything
+        file = inspect.getsourcefile(game)
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        return f"{file}, line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}"
+    return None
+
+
+def _explain(error: Exception) -> str:
     """The reason and the innermost place, out of Numba's long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     places = re.findall(r'File "([^"]+)", line (\d+)', text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reasons = [line for line in lines if not re.match(r"(Failed in|File |During|- |\^|<source|def )", line)]
-    reason = next((line for line in reasons if "rror" in line or "nknown" in line or "annot" in line), reasons[0])
-    where = cast("tuple[str, str]", places[-1]) if places else None
-    return f"{where[0]}, line {where[1]}: {reason}" if where else reason
+    telling = [line for line in reasons if re.search("[Ee]rror|[Uu]nknown|[Cc]annot|No implementation", line)]
+    reason = (telling or reasons or [type(error).__name__])[0]
+    return f"{places[-1][0]}, line {places[-1][1]}: {reason}" if places else reason

@@ -126,6 +126,7 @@ class Worker:
     def _load(self, task: WorkerTask) -> tuple[CachedEvaluator, str]:
         """The evaluator for a task; a new model empties the cache."""
         if self._evaluator is None or not task.fingerprint or self._fingerprint != task.fingerprint:
+            self._evaluator = None  # the old model goes before the new one comes: a worker is to stay small
             network, card = load_network(Path(task.model), device=self._setup.device)
             if task.fingerprint and card.fingerprint != task.fingerprint:
                 raise ModelError(

@@ -1,0 +1,85 @@
+"""A snapshot as plain text, 80 columns wide, for any terminal."""
+
+from __future__ import annotations
+
+from selfplay.monitor.snapshot import Snapshot, WorkerView
+
+_ROUNDS_SHOWN = 5
+
+
+def render(snapshot: Snapshot) -> str:
+    """The whole screen as text."""
+    lines = [*_head(snapshot), "", *_workers(snapshot), "", *_rounds(snapshot), *_matches(snapshot)]
+    lines += [f"batch files {snapshot.batch_files:,} · quarantine {snapshot.quarantined} · {_disk(snapshot)}"]
+    lines += [f"! {warning}" for warning in snapshot.warnings]
+    return "\n".join(lines)
+
+
+def _head(snapshot: Snapshot) -> list[str]:
+    state = f"running, {snapshot.running}" if snapshot.running else "not running"
+    goal = "?" if snapshot.rounds is None else str(snapshot.rounds)
+    newest = "no model yet" if snapshot.newest_round is None else f"newest model: round {snapshot.newest_round}/{goal}"
+    lines = [f"{snapshot.game} in {snapshot.folder} · {state}", newest]
+    progress = snapshot.progress
+    if progress:
+        left = progress["seconds_left"]
+        ending = f" · about {left // 60} min {left % 60:02d} s left" if snapshot.running and left is not None else ""
+        lines.append(
+            f"round {progress['round']} {progress['phase']}: {progress['games']}/{progress['games_total']} games, "
+            f"{progress['games_per_second']:.1f} games/s{ending}"
+        )
+        lines.append(
+            f"{progress['simulations_per_second']:,} simulations/s, {progress['plies_per_game']:.1f} plies per game, "
+            f"{progress['hit_share']:.0%} cache hits"
+        )
+    return lines
+
+
+def _workers(snapshot: Snapshot) -> list[str]:
+    if not snapshot.workers:
+        return ["no worker has written yet"]
+    head = f"{'worker':<12}{'state':<12}{'games':>7}{'simulations':>13}{'files':>7}{'disk':>9}{'memory':>9}{'heard':>9}"
+    return [head, *(_worker(worker) for worker in snapshot.workers)]
+
+
+def _worker(worker: WorkerView) -> str:
+    heard = "-" if worker.silent_seconds is None else f"{worker.silent_seconds:.0f} s"
+    restarts = f"  restarted {worker.restarts}×" if worker.restarts else ""
+    return (
+        f"{worker.name:<12}{worker.state:<12}{worker.games:>7}{worker.simulations:>13,}{worker.batch_files:>7}"
+        f"{size(worker.bytes):>9}{f'{worker.memory} MB':>9}{heard:>9}{restarts}"
+    )
+
+
+def _rounds(snapshot: Snapshot) -> list[str]:
+    if not snapshot.trained:
+        return []
+    lines = [f"{'round':<8}{'policy loss':>12}{'floor':>8}{'value loss':>12}{'window':>10}{'seconds':>9}  model"]
+    for event in snapshot.trained[-_ROUNDS_SHOWN:]:
+        lines.append(
+            f"{event['round']:<8}{event['policy']:>12.3f}{event['policy_floor']:>8.3f}{event['value']:>12.3f}"
+            f"{event['window']:>10,}{event['seconds']:>9.1f}  {event['fingerprint'][:12]}"
+        )
+    return [*lines, ""]
+
+
+def _matches(snapshot: Snapshot) -> list[str]:
+    return [
+        f"round {event['round']} against {event['against']}: score {event['score']:.3f} "
+        f"({event['low']:.3f} to {event['high']:.3f}, {event['games']} games)"
+        for event in snapshot.matches
+    ]
+
+
+def _disk(snapshot: Snapshot) -> str:
+    return f"disk {size(snapshot.disk_bytes)} used, {size(snapshot.disk_free_bytes)} free"
+
+
+def size(count: int) -> str:
+    """`1.2 MB`, in powers of 1,000."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

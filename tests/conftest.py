@@ -1,0 +1,45 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from selfplay.config import NetworkSettings, SearchSettings, SelfPlaySettings, Settings, TrainingSettings
+from selfplay.games.registry import load_rules
+
+TOYS = Path(__file__).parent / "toys.py"
+
+
+@pytest.fixture(scope="session")
+def tictactoe():
+    return load_rules("tictactoe")
+
+
+@pytest.fixture(scope="session")
+def connect4():
+    return load_rules("connect4")
+
+
+@pytest.fixture(scope="session")
+def again():
+    """The odd game: a player may move twice running."""
+    return load_rules(f"{TOYS}:AgainGame")
+
+
+@pytest.fixture(scope="session")
+def objects():
+    """Tic-tac-toe over Python objects."""
+    return load_rules(f"{TOYS}:TicTacToeObjects")
+
+
+@pytest.fixture
+def small_settings():
+    """Settings of a run that trains in a second."""
+    return Settings(
+        network=NetworkSettings(blocks=1, channels=8, policy_channels=2, value_channels=2, value_hidden=8),
+        search=SearchSettings(simulations=8),
+        selfplay=SelfPlaySettings(games_per_round=12, seed=5, device="cpu"),
+        training=TrainingSettings(batch_size=32, passes=2.0, threads=1),
+    )

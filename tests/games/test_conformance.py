@@ -1,0 +1,76 @@
+"""Every law finds its own kind of broken game."""
+
+from pathlib import Path
+
+import pytest
+
+from selfplay.errors import GameError, LawBroken
+from selfplay.games.conformance import check_game
+
+SOUND = (Path(__file__).parents[2] / "selfplay" / "games" / "tictactoe.py").read_text()
+
+
+@pytest.mark.parametrize("fixture", ["tictactoe", "connect4", "again", "objects"])
+def test_sound_games_keep_all_laws(request, fixture):
+    report = check_game(request.getfixturevalue(fixture).info.spec, games=40)
+    assert report.games == 40
+    assert sum(report.outcomes.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("law", "old", "new"),
+    [
+        ("start", "state.to_move = 0", "state.to_move = 1"),
+        ("legal", "mask[cell] = state.cells[cell] == 0", "mask[cell] = False"),
+        ("legal", "mask[cell] = state.cells[cell] == 0", "mask[cell] = True; state.cells[8] = 1"),
+        ("play", "return DRAW", "return 7"),
+        ("play", "state.to_move = 1 - state.to_move", "state.to_move += 1"),
+        ("end", '"tictactoe", (3, 3), 9, 2, 9', '"tictactoe", (3, 3), 9, 2, 6'),
+        ("encode", "= 1.0", "= np.nan"),
+        ("encode", "= 1.0", "= 1.0; state.cells[cell] = 0"),
+        ("symmetries", "planes[plane, cell // 3, cell % 3]", "planes[plane, cell // 3, (cell + 1) % 3]"),
+        ("symmetries", "[0, 4, 8], [2, 4, 6]", "[0, 4, 8], [2, 4, 7]"),
+        ("drawing", "str(action + 1)", "str(action // 2)"),
+        ("drawing", 'return "\\n---', 'raise ValueError("no picture")\n        return "\\n---'),
+        ("compiled", "stone = state.to_move + 1", "stone = state.to_move + 1; state.cells[(action + 100) % 109] = stone"),
+    ],
+)
+def test_a_broken_law_is_named_with_position_and_moves(tmp_path, law, old, new):
+    assert old in SOUND
+    path = tmp_path / "broken.py"
+    path.write_text(SOUND.replace(old, new, 1))
+    with pytest.raises(LawBroken) as caught:
+        check_game(f"{path}:TicTacToe", games=30)
+    assert caught.value.law == law, str(caught.value)
+    assert f'law "{law}" is broken' in str(caught.value)
+
+
+def test_an_exception_in_a_rule_names_its_line(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(SOUND.replace('return "\\n---', 'raise ValueError("no picture")\n        return "\\n---', 1))
+    line = path.read_text().splitlines().index('        raise ValueError("no picture")') + 1
+    with pytest.raises(LawBroken, match=rf"ValueError: no picture \(.*broken.py, line {line}\)"):
+        check_game(f"{path}:TicTacToe", games=1)
+
+
+def test_hidden_memory_is_found(tmp_path):
+    text = (Path(__file__).parents[1] / "toys.py").read_text()
+    text = text.replace("stone = self.to_move(state) + 1", "stone = self.to_move(state) + 1; self.count = getattr(self, 'count', 0) + 1", 1)
+    text = text.replace("return after, DRAW if all(after) else ONGOING", "return after, DRAW if all(after) or self.count % 97 == 0 else ONGOING")
+    path = tmp_path / "memory.py"
+    path.write_text(text)
+    with pytest.raises(LawBroken) as caught:
+        check_game(f"{path}:TicTacToeObjects", games=60)
+    assert caught.value.law in ("memory", "symmetries")
+
+
+def test_a_state_too_small_for_its_numbers_is_found_by_comparing_with_plain_python(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(SOUND.replace("return DRAW", "return DRAW if state.cells[9 - 10] != 9 else 5", 1))
+    report = check_game(f"{path}:TicTacToe", games=10)  # a negative index means the same in both
+    assert report.games == 10
+
+
+def test_unknown_games_are_refused():
+    with pytest.raises(GameError, match="is not a game in that file"):
+        check_game(f"{Path(__file__)}:Nothing")

@@ -1,0 +1,95 @@
+import tomllib
+
+import msgspec
+import pytest
+
+from selfplay.config import (
+    Settings,
+    describe,
+    differences,
+    from_tree,
+    merged,
+    parse_assignments,
+    preset,
+    presets,
+    read_toml,
+    resolved,
+    to_toml,
+    to_tree,
+)
+from selfplay.errors import UsageError
+
+
+def test_settings_survive_toml():
+    settings = Settings()
+    assert from_tree(tomllib.loads(to_toml(settings, heading="two\nlines")), where="test") == settings
+
+
+def test_every_field_is_documented():
+    for group, fields in to_tree(Settings()).items():
+        for field in fields:
+            assert len(describe(group, field)) > 10
+
+
+def test_every_preset_is_valid():
+    for name in presets():
+        assert from_tree(preset(name), where=name).game.name == name
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("search.simulation=64", r'unknown setting "search.simulation" \(did you mean "simulations"\?\)'),
+        ("serch.simulations=64", r'unknown group of settings "serch" \(did you mean "search"\?\)'),
+        ("search.simulations=0", r"search.simulations: expected `int` >= 1"),
+        ("search.simulations=-3", r"search.simulations: expected `int` >= 1"),
+        ("search.simulations=many", r"search.simulations: expected `int`, got `str`"),
+        ("training.learning_rate=0", r"training.learning_rate: expected `float` > 0"),
+        ("selfplay.device=tpu", r"selfplay.device: expected `str` matching"),
+    ],
+)
+def test_wrong_settings_are_named(assignment, message):
+    with pytest.raises(UsageError, match=message):
+        from_tree(parse_assignments((assignment,)), where="--set")
+
+
+@pytest.mark.parametrize("text", ["search.simulations", "simulations=3", "=3", "search.=3"])
+def test_malformed_assignments_are_refused(text):
+    with pytest.raises(UsageError, match=r"expected group\.field=value"):
+        parse_assignments((text,))
+
+
+def test_later_overlays_win_field_by_field():
+    assert merged({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}}, {"b": {"z": 3}}) == {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
+
+
+def test_differences_leave_out_what_only_decides_speed():
+    old = Settings()
+    new = from_tree({"search": {"simulations": 65}, "worker": {"games_in_parallel": 3}}, where="test")
+    assert differences(old, new) == ["search.simulations: the run has 64, asked for 65"]
+
+
+def test_auto_becomes_a_fact():
+    settings = resolved(Settings(), device="cpu")
+    assert settings.training.threads >= 1
+    assert settings.selfplay.device == "cpu"
+    again = resolved(settings, device="cuda")
+    assert again == settings
+
+
+def test_a_settings_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "x.toml").write_text("not toml at all [")
+    with pytest.raises(UsageError, match="not a TOML file"):
+        read_toml(tmp_path / "x.toml")
+    with pytest.raises(UsageError, match="no such settings file"):
+        read_toml(tmp_path / "y.toml")
+
+
+def test_unknown_presets_offer_the_nearest():
+    with pytest.raises(UsageError, match='did you mean "connect4"'):
+        preset("connect5")
+
+
+def test_settings_travel_as_json():
+    settings = Settings()
+    assert msgspec.convert(msgspec.to_builtins(settings), Settings) == settings

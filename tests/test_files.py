@@ -1,0 +1,30 @@
+import pytest
+
+from selfplay.errors import ModelError, RunError
+from selfplay.files import ensure_directory, read_file, write_atomically
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(RunError, match="cannot write .*nowhere/file"):
+        write_atomically(tmp_path / "nowhere" / "file", b"")
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(RunError, match="cannot make the folder .*data"):
+        ensure_directory(tmp_path / "data")
+
+
+def test_reading_what_is_not_there_raises_the_error_asked_for(tmp_path):
+    with pytest.raises(ModelError, match="no such model; check the path"):
+        read_file(tmp_path / "model.pt", what="model", error=ModelError)
+    with pytest.raises(ModelError, match="cannot read this model"):
+        read_file(tmp_path, what="model", error=ModelError)

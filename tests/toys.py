@@ -1,0 +1,161 @@
+"""Small games and evaluators with known values, for tests."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from selfplay.evaluation.evaluator import Evaluation, Positions
+from selfplay.games.game import DRAW, ONGOING, WIN, Game, ObjectGame
+
+PILE = 9
+
+
+class AgainGame(Game):
+    """A pile of stones. Action 0 takes one and the same player moves again, but not twice in a row that way; action
+    1 takes two and the turn passes. Who takes the last stone wins; who may not take exactly what is left loses a
+    draw: a lone stone that may not be taken ends the game as a draw."""
+
+    name, board_shape, num_actions, num_planes, max_plies = "again", (1, PILE), 2, 2, PILE
+    State = np.dtype([("left", np.int8), ("again", np.int8), ("to_move", np.int8)])
+
+    def start(state):
+        state.left = PILE
+        state.to_move = 0
+
+    def legal(state, mask):
+        mask[0] = state.again == 0
+        mask[1] = state.left >= 2
+
+    def play(state, action):
+        state.left -= 1 + action
+        if state.left == 0:
+            state.to_move = 1 - state.to_move
+            return WIN
+        if action == 0:
+            state.again = 1
+        else:
+            state.again = 0
+            state.to_move = 1 - state.to_move
+        if state.again == 1 and state.left < 2:
+            return DRAW
+        return ONGOING
+
+    def encode(state, planes):
+        for cell in range(state.left):
+            planes[0, 0, cell] = 1.0
+        planes[1, 0, :] = state.again
+
+    def draw(state):
+        return f"{'o' * state.left} player {state.to_move}{' again' if state.again else ''}"
+
+
+@functools.cache
+def again_value(left: int, again: int) -> int:
+    """Perfect play of AgainGame, worked out without the rules above: the value for the player to move."""
+    values = []
+    if not again:
+        if left == 1:
+            values.append(1)
+        elif left == 2:
+            values.append(0)
+        else:
+            values.append(again_value(left - 1, 1))
+    if left == 2:
+        values.append(1)
+    elif left > 2:
+        values.append(-again_value(left - 2, 0))
+    return max(values)
+
+
+class TicTacToeObjects(ObjectGame):
+    """Tic-tac-toe once more, over Python tuples."""
+
+    name, board_shape, num_actions, num_planes, max_plies = "tictactoe_objects", (3, 3), 9, 2, 9
+    lines = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6))
+
+    def start(self) -> Any:
+        return (0,) * 9
+
+    def to_move(self, state: Any) -> int:
+        return sum(cell != 0 for cell in state) % 2
+
+    def legal(self, state: Any) -> list[int]:
+        return [cell for cell in range(9) if state[cell] == 0]
+
+    def play(self, state: Any, action: int) -> tuple[Any, int]:
+        stone = self.to_move(state) + 1
+        after = (*state[:action], stone, *state[action + 1 :])
+        if any(all(after[cell] == stone for cell in line) for line in self.lines):
+            return after, WIN
+        return after, DRAW if all(after) else ONGOING
+
+    def encode(self, state: Any, planes: Any) -> None:
+        own = self.to_move(state) + 1
+        for cell, stone in enumerate(state):
+            if stone:
+                planes[0 if stone == own else 1, cell // 3, cell % 3] = 1.0
+
+    def key(self, state: Any) -> bytes:
+        return bytes(state)
+
+    def action_name(self, action: int) -> str:
+        return str(action + 1)
+
+
+class HashEvaluator:
+    """Priors and values that look random and depend on the position alone."""
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        columns = np.arange(1, positions.legal.shape[1] + 2, dtype=np.uint64)
+        with np.errstate(over="ignore"):
+            mixed = positions.keys[:, :1] * (2 * columns + np.uint64(1)) ^ positions.keys[:, 1:] * columns
+            mixed ^= mixed >> np.uint64(29)
+            mixed *= np.uint64(0xBF58476D1CE4E5B9)
+        unit = (mixed >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+        weights = np.where(positions.legal, unit[:, :-1] + np.float32(0.05), np.float32(0))
+        priors = weights / weights.sum(axis=1, keepdims=True)
+        return Evaluation(priors.astype(np.float32), unit[:, -1] * np.float32(2) - np.float32(1))
+
+
+def minimax(rules: Any, moves: tuple[int, ...]) -> int:
+    """The value for the player to move after `moves`, by full search over the rules."""
+    states, known = rules.replay(list(moves))
+    return _minimax(rules, states[-1:], int(known.to_move[-1]), known.legal[-1], {})
+
+
+def _minimax(rules: Any, state: Any, mover: int, legal: Any, seen: dict[bytes, int]) -> int:
+    key = state.tobytes()
+    if key not in seen:
+        best = -2
+        for action in np.flatnonzero(legal):
+            after = state.copy()
+            known = rules.advance(after, np.array([action], np.int32))
+            if known.outcomes[0] != ONGOING:
+                value = int(known.outcomes[0])
+            else:
+                value = _minimax(rules, after, int(known.to_move[0]), known.legal[0], seen)
+                value = value if known.to_move[0] == mover else -value
+            best = max(best, value)
+        seen[key] = best
+    return seen[key]
+
+
+def reachable(rules: Any) -> dict[bytes, tuple[Any, int, Any]]:
+    """All ongoing positions of a small game: state bytes -> (state [1], player to move, legal [A])."""
+    start = rules.start(1)
+    known = rules.describe(start)
+    found = {start.tobytes(): (start, int(known.to_move[0]), known.legal[0])}
+    stack = [start]
+    while stack:
+        state = stack.pop()
+        _, _, legal = found[state.tobytes()]
+        for action in np.flatnonzero(legal):
+            after = state.copy()
+            known = rules.advance(after, np.array([action], np.int32))
+            if known.outcomes[0] == ONGOING and after.tobytes() not in found:
+                found[after.tobytes()] = (after, int(known.to_move[0]), known.legal[0])
+                stack.append(after)
+    return found
