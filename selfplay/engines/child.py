@@ -43,8 +43,13 @@ class StopWatch:
         self.lines.put(None)
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
-            self.lines.put(line)
+        """Runs in a thread. Reads the descriptor itself: a thread that waits inside `sys.stdin` holds its lock, and
+        Python then aborts at exit."""
+        rest = b""
+        while block := os.read(sys.stdin.fileno(), 65_536):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                self.lines.put(line)
         self._note_stop()
 
 
@@ -90,7 +95,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os._exit(1)  # the coordinator is gone; nothing is left to say or to flush
-    os._exit(0)  # the thread that reads standard input may still wait for a line
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class CompiledRules(Rules):
             self.encode(self.start(1))
             self.describe(self.start(1))
         except Exception as error:  # Numba raises its own errors, and KeyErrors and others from inside
-            reason = _explain_by_running(self._game) or _explain(error)
+            reason = _explain_by_running(self._game) or _explain(error, self._game)
             raise GameError(f"the rules of {self.info.spec} do not compile: {reason}") from error
 
 
@@ -194,22 +194,37 @@ def hash_bytes(raw: Any, key: Any) -> None:
 
 def _explain_by_running(game: type[Game]) -> str | None:
     """The rules once as plain Python: a mistake that fails there too has a line and a plain reason."""
-    rules: Any = game
-    record = as_record(np.zeros((), game.State), game.State)
-    mask = np.zeros(game.num_actions, np.bool_)
-    try:
-        rules.start(record)
-        rules.legal(record, mask)
-        rules.encode(record, np.zeros((game.num_planes, *game.board_shape), np.float32))
-        rules.play(record, int(mask.argmax()))
-    except Exception as error:  # a stranger's rules may raise anything
-        file = inspect.getsourcefile(game)
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        return f"{file}, line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}"
+    for rule, arguments in _trial_calls(game):
+        try:
+            rule(*arguments)
+        except Exception as error:  # a stranger's rules may raise anything
+            file = inspect.getsourcefile(game)
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            return f"{file}, line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}"
     return None
 
 
-def _explain(error: Exception) -> str:
+def _trial_calls(game: type[Game]) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    """Each rule with arguments for a first call: start, legal, encode, and the first legal ply."""
+    record = as_record(np.zeros((), game.State), game.State)
+    mask = np.zeros(game.num_actions, np.bool_)
+    yield game.start, (record,)
+    yield game.legal, (record, mask)
+    yield game.encode, (record, np.zeros((game.num_planes, *game.board_shape), np.float32))
+    yield game.play, (record, int(mask.argmax()))
+
+
+def _failing_rule(game: type[Game]) -> str:
+    """Which rule does not compile by itself, with the line it begins at."""
+    for rule, arguments in _trial_calls(game):
+        try:
+            kernel(rule)(*arguments)
+        except Exception:  # Numba raises its own errors, and others from inside
+            return f"{rule.__code__.co_filename}, line {rule.__code__.co_firstlineno}, in {rule.__name__}"
+    return str(inspect.getsourcefile(game))
+
+
+def _explain(error: Exception, game: type[Game]) -> str:
     """The reason and the innermost place, out of Numba's long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     places = re.findall(r'File "([^"]+)", line (\d+)', text)
@@ -217,4 +232,5 @@ def _explain(error: Exception) -> str:
     reasons = [line for line in lines if not re.match(r"(Failed in|File |During|- |\^|<source|def )", line)]
     telling = [line for line in reasons if re.search("[Ee]rror|[Uu]nknown|[Cc]annot|No implementation", line)]
     reason = (telling or reasons or [type(error).__name__])[0]
-    return f"{places[-1][0]}, line {places[-1][1]}: {reason}" if places else reason
+    where = f"{places[-1][0]}, line {places[-1][1]}" if places else _failing_rule(game)
+    return f"{where}: {reason}"

@@ -90,7 +90,7 @@ def test_rules_that_do_not_compile_are_named_with_their_line(tmp_path):
 def test_rules_that_only_numba_cannot_take_are_named_with_their_line(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text(BROKEN.replace("return state.missing_field", "return len({str(action): 1, 2: 3}) - 1"))
-    with pytest.raises(GameError, match=r"do not compile: .*broken.py, line 11: "):
+    with pytest.raises(GameError, match=r"do not compile: .*broken.py, line 10, in play: "):
         load_rules(f"{path}:Broken")
 
 

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from toys import HashEvaluator
+
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.evaluator import Positions
+
+
+class Counting(HashEvaluator):
+    """Notes how many rows it was asked for."""
+
+    def __init__(self):
+        self.rows = []
+
+    def evaluate(self, positions):
+        self.rows.append(len(positions.keys))
+        return super().evaluate(positions)
+
+
+def positions_of(rules, games):
+    states = np.concatenate([rules.replay(moves)[0][-1:] for moves in games])
+    known = rules.describe(states.copy())
+    return Positions(rules, states, known.legal, known.keys)
+
+
+def assert_equal(answer, expected):
+    np.testing.assert_array_equal(answer.priors, expected.priors)
+    np.testing.assert_array_equal(answer.values, expected.values)
+
+
+@pytest.mark.parametrize("capacity", [0, 4, 8, 4096])
+def test_answers_are_those_of_the_evaluator_with_any_memory(connect4, capacity):
+    rng = np.random.default_rng(0)
+    cache = CachedEvaluator(HashEvaluator(), actions=7, positions=capacity)
+    for _ in range(60):
+        games = [rng.integers(0, 7, rng.integers(0, 4)).tolist() for _ in range(rng.integers(1, 40))]
+        asked = positions_of(connect4, games)
+        assert_equal(cache.evaluate(asked), HashEvaluator().evaluate(asked))
+    assert cache.counts.lookups == cache.counts.hits + cache.counts.duplicates + cache.counts.evaluated
+    assert (cache.counts.hits > 0) == (capacity > 0)
+
+
+def test_equal_leaves_of_a_step_are_evaluated_once(connect4):
+    evaluator = Counting()
+    cache = CachedEvaluator(evaluator, actions=7, positions=0)
+    asked = positions_of(connect4, [[0, 1, 2], [3], [2, 1, 0], [3]])
+    assert_equal(cache.evaluate(asked), HashEvaluator().evaluate(asked))
+    assert evaluator.rows == [2]
+    assert cache.counts.duplicates == 2
+
+
+def test_what_is_remembered_is_not_asked_again(connect4):
+    evaluator = Counting()
+    cache = CachedEvaluator(evaluator, actions=7, positions=64)
+    cache.evaluate(positions_of(connect4, [[0], [1]]))
+    cache.evaluate(positions_of(connect4, [[1], [0]]))
+    cache.evaluate(positions_of(connect4, [[1], [2]]))
+    assert evaluator.rows == [2, 1]
+    assert cache.counts.hits == 3

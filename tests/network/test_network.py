@@ -1,0 +1,173 @@
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from selfplay.config import NetworkSettings, Settings
+from selfplay.errors import ModelError
+from selfplay.network.card import check_game, read_onnx_card
+from selfplay.network.checkpoint import fingerprint, load_checkpoint, playing_network, save_checkpoint, untrained
+from selfplay.network.onnx_export import to_onnx
+from selfplay.network.resnet import NetworkShape, new_network
+
+
+def shape(board=(6, 7), actions=7, **settings):
+    return NetworkShape(2, board, actions, NetworkSettings(**settings))
+
+
+def test_shapes_go_in_and_out():
+    policy, outcome = new_network(shape(blocks=3, channels=8), seed=0)(torch.zeros(5, 2, 6, 7))
+    assert policy.shape == (5, 7)
+    assert outcome.shape == (5, 3)
+
+
+def test_fresh_weights_depend_on_the_seed_alone():
+    def tensors(seed):
+        return {name: tensor.clone() for name, tensor in new_network(shape(), seed).state_dict().items()}
+
+    torch.manual_seed(1)
+    first = fingerprint(tensors(0), {})
+    torch.manual_seed(2)
+    assert fingerprint(tensors(0), {}) == first
+    assert fingerprint(tensors(1), {}) != first
+
+
+def test_a_fresh_network_prefers_nothing():
+    policy, outcome = new_network(shape(), seed=0).eval()(torch.rand(4, 2, 6, 7))
+    assert policy.abs().max() == 0
+    assert outcome.abs().max() == 0
+
+
+@pytest.mark.parametrize(("board", "actions", "blocks", "channels"), [((6, 7), 7, 4, 32), ((3, 3), 9, 1, 4), ((5, 1), 2, 2, 16)])
+def test_the_onnx_twin_computes_what_torch_computes(board, actions, blocks, channels):
+    network = new_network(shape(board, actions, blocks=blocks, channels=channels), seed=0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    network.train()
+    network(torch.rand(64, 2, *board))  # batch statistics that are not the identity
+    network.eval()
+    content = to_onnx(network, (2, *board), {"a": "b"})
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    planes = np.random.default_rng(0).random((33, 2, *board), np.float32)
+    logits, outcome = session.run(["policy_logits", "outcome"], {"planes": planes})
+    with torch.no_grad():
+        expected_logits, expected_outcome = network(torch.from_numpy(planes))
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outcome, torch.softmax(expected_outcome, -1), rtol=1e-4, atol=1e-5)
+    assert session.get_modelmeta().custom_metadata_map == {"a": "b"}
+
+
+def test_an_operation_without_an_onnx_form_is_refused():
+    class Strange(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.GELU()
+
+        def forward(self, planes):
+            return self.layer(planes), planes
+
+    with pytest.raises(TypeError, match="no ONNX form for GELU"):
+        to_onnx(Strange(), (1, 1, 1), {})
+
+
+@pytest.fixture
+def saved(tictactoe, small_settings, tmp_path):
+    checkpoint = untrained(tictactoe.info, small_settings)
+    save_checkpoint(checkpoint, tmp_path / "model.pt")
+    return checkpoint, tmp_path / "model.pt"
+
+
+def test_a_checkpoint_survives_the_file(saved):
+    checkpoint, path = saved
+    loaded = load_checkpoint(path)
+    assert loaded.card == checkpoint.card == read_onnx_card(path.with_suffix(".onnx"))
+    assert loaded.settings == checkpoint.settings
+    assert fingerprint(loaded.weights, loaded.average) == checkpoint.card.fingerprint
+
+
+def test_the_same_model_gives_the_same_twin_to_the_byte(saved, tmp_path):
+    _, path = saved
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "named_otherwise.pt"
+    save_checkpoint(load_checkpoint(path), other)
+    assert other.with_suffix(".onnx").read_bytes() == path.with_suffix(".onnx").read_bytes()
+
+
+def test_the_average_plays(saved):
+    checkpoint, _ = saved
+    checkpoint.average["stem.0.weight"] += 1
+    assert torch.equal(playing_network(checkpoint).state_dict()["stem.0.weight"], checkpoint.average["stem.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[: len(content) // 2], "not a whole selfplay model .* cut short"),
+        (lambda content: b"", r"\(0 bytes\)"),
+        (lambda content: b"hello" * 100, "not a whole selfplay model"),
+    ],
+)
+def test_damaged_checkpoints_are_refused(saved, damage, message):
+    _, path = saved
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ModelError, match=message):
+        load_checkpoint(path)
+
+
+def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
+    _, path = saved
+    table = torch.load(path, weights_only=True)
+    for change, message in [
+        ({"format": "other"}, "not a model that selfplay wrote"),
+        ({"version": 2}, "format version 2, this program reads 1"),
+        ({"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}}, "the file was changed"),
+        ({"card": {}}, "parts missing or malformed"),
+        ({"settings": {"search": {"simulations": -1}}}, "parts missing or malformed"),
+    ]:
+        torch.save({**table, **change}, tmp_path / "changed.pt")
+        with pytest.raises(ModelError, match=message):
+            load_checkpoint(tmp_path / "changed.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="not a model that selfplay wrote"):
+        load_checkpoint(tmp_path / "list.pt")
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"format": "selfplay-model", "evil": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ModelError):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_foreign_onnx_files_are_refused(tmp_path):
+    network = new_network(shape(), seed=0).eval()
+    (tmp_path / "a.onnx").write_bytes(to_onnx(network, (2, 6, 7), {}))
+    (tmp_path / "b.onnx").write_bytes(b"\x00nonsense")
+    with pytest.raises(ModelError, match="not one that selfplay wrote"):
+        read_onnx_card(tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="not an ONNX file|not one that selfplay wrote"):
+        read_onnx_card(tmp_path / "b.onnx")
+
+
+def test_a_model_of_another_game_or_other_rules_is_refused(saved, connect4, tictactoe):
+    checkpoint, path = saved
+    check_game(checkpoint.card, tictactoe.info, path)
+    with pytest.raises(ModelError, match="is a model of tictactoe, but the game is connect4"):
+        check_game(checkpoint.card, connect4.info, path)
+    import dataclasses
+
+    with pytest.raises(ModelError, match="other rules of tictactoe"):
+        check_game(checkpoint.card, dataclasses.replace(tictactoe.info, rules_hash="x"), path)
+    with pytest.raises(ModelError, match="other input planes of tictactoe"):
+        check_game(checkpoint.card, dataclasses.replace(tictactoe.info, encoding_hash="x"), path)
+
+
+def test_bigger_settings_make_bigger_networks(connect4):
+    small = untrained(connect4.info, Settings())
+    big = untrained(connect4.info, Settings(network=NetworkSettings(blocks=5, channels=64)))
+    assert big.card.parameters > 2 * small.card.parameters

@@ -1,0 +1,379 @@
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfplay.config import SearchSettings, TrainingSettings
+from selfplay.errors import BatchError
+from selfplay.evaluation.uniform import UniformEvaluator
+from selfplay.games.symmetry import tables
+from selfplay.samples.batch_file import (
+    BatchHeader,
+    check_game_record,
+    decode_batch,
+    dense_policy,
+    encode_batch,
+    game_seed,
+    read_batch,
+    sparse_policy,
+)
+from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, quarantine
+from selfplay.samples.pool import TrainingDataPool
+from selfplay.samples.window import newest_games, window_size
+from selfplay.samples.writer import WorkerDataWriter, batch_name
+from selfplay.worker.lockstep import Lockstep
+
+SEED, GAMES = 9, 12
+SEARCH = SearchSettings(simulations=6)
+
+
+def played(rules, numbers, round_number=1):
+    lockstep = Lockstep(rules, UniformEvaluator(), SEARCH, slots=8, run_seed=SEED, round_number=round_number)
+    games = {game.number: game for game in lockstep.play(numbers) if game is not None}
+    return [games[number] for number in numbers]
+
+
+def header_of(rules, round_number=1, model="m0"):
+    return BatchHeader(
+        game=rules.info.name, rules=rules.info.rules_hash, model=model, round=round_number,
+        search=msgspec.to_builtins(SEARCH),
+    )  # fmt: skip
+
+
+def identity_of(rules):
+    return RunIdentity(
+        rules=rules, search=SEARCH, seed=SEED, games_per_round=GAMES, model_of_round={0: "m0", 1: "m1"}.get
+    )
+
+
+@pytest.fixture
+def games(tictactoe):
+    return played(tictactoe, range(GAMES))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "worker_0").mkdir()
+    return tmp_path
+
+
+def write(folder, rules, games, name="worker_0/batch_r0001_g000000.json", **header):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(encode_batch(header_of(rules, **header), games))
+    return path
+
+
+def collector_of(folder, rules):
+    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules))
+
+
+# --- the format --------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_survives_its_file(tictactoe, games, tmp_path):
+    batch = decode_batch(encode_batch(header_of(tictactoe), games))
+    assert batch.games == games
+    assert batch.header == header_of(tictactoe)
+    assert encode_batch(batch.header, batch.games) == encode_batch(header_of(tictactoe), games)
+
+
+def test_one_game_stands_on_one_line(tictactoe, games):
+    lines = encode_batch(header_of(tictactoe), games).decode().splitlines()
+    assert len(lines) == len(games) + 2
+    assert json.loads(lines[1].rstrip(","))["number"] == 0
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_batch_or_a_batch_error(content):
+    with pytest.raises(BatchError):
+        decode_batch(content)
+
+
+@given(st.data())
+def test_a_torn_or_flipped_batch_never_raises_anything_else(data):
+    from selfplay.games.registry import load_rules
+
+    rules = load_rules("tictactoe")
+    content = bytearray(encode_batch(header_of(rules), played(rules, range(1))))
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content = content[:at]
+    else:
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        for game in decode_batch(bytes(content)).games:
+            check_game_record(game, rules)
+    except BatchError:
+        pass
+
+
+def test_policies_are_sparse_and_come_back_as_probabilities():
+    weights = np.array([0, 3, 0, 1], np.int32)
+    assert sparse_policy(weights) == [1, 3, 3, 1]
+    np.testing.assert_allclose(dense_policy([1, 3, 3, 1], 4), [0, 0.75, 0, 0.25])
+
+
+def test_seeds_differ_between_runs_rounds_and_games():
+    seeds = {game_seed(run, r, n) for run in range(4) for r in range(4) for n in range(50)}
+    assert len(seeds) == 800
+    assert max(seeds) < 2**53
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outcome": 2}, "outcome"),
+        ({"moves": [0]}, "1 moves but"),
+        ({"values": []}, "moves but 0 values"),
+        ({"moves": "abc"}, "not as the format says"),
+        ({"surprise": 1}, "not as the format says.*surprise"),
+        ({"number": -1}, "not as the format says"),
+    ],
+)
+def test_a_game_that_disagrees_with_itself_is_refused(tictactoe, games, change, message):
+    table = {**msgspec.to_builtins(games[0]), **change}
+    text = {"format": "selfplay-batch", "version": 1, **msgspec.to_builtins(header_of(tictactoe)), "games": [table]}
+    with pytest.raises(BatchError, match=message):
+        check_game_record(decode_batch(json.dumps(text).encode()).games[0], tictactoe)
+
+
+def test_wrong_outcomes_moves_and_policies_are_refused(tictactoe, games):
+    game = games[0]
+    replace = msgspec.structs.replace
+    wrong_outcome = replace(game, outcome=1 if game.outcome != 1 else -1)
+    with pytest.raises(BatchError, match="says outcome"):
+        check_game_record(wrong_outcome, tictactoe)
+    cut = {field: getattr(game, field)[:-1] for field in ("moves", "policies", "values", "simulations")}
+    with pytest.raises(BatchError, match="but is not over there"):
+        check_game_record(replace(game, **cut), tictactoe)
+    with pytest.raises(BatchError, match="not legal"):
+        check_game_record(replace(game, moves=[game.moves[0], *game.moves[:-1]]), tictactoe)
+    for policy in ([0], [0, 0], [3, 1, 2, 1], []):
+        with pytest.raises(BatchError, match="not pairs of rising actions"):
+            check_game_record(replace(game, policies=[policy, *game.policies[1:]]), tictactoe)
+    with pytest.raises(BatchError, match="names an action that is not legal"):
+        check_game_record(replace(game, policies=[game.policies[0], [game.moves[0], 1], *game.policies[2:]]), tictactoe)
+
+
+def test_positions_cost_at_most_100_bytes(connect4):
+    games = played(connect4, range(10))
+    size = len(encode_batch(header_of(connect4), games))
+    assert size / sum(len(game.moves) for game in games) <= 100
+
+
+def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
+    from pathlib import Path
+
+    batch = read_batch(Path(__file__).parents[1] / "golden" / "batch_version_1.json")
+    assert [game.number for game in batch.games] == [0, 1]
+    for game in batch.games:
+        check_game_record(game, tictactoe)
+
+
+# --- the writer --------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_for_every_ten_games_in_whatever_order_they_end(tictactoe, tmp_path):
+    games = played(tictactoe, range(30, 55))
+    writer = WorkerDataWriter(tmp_path / "worker_0", header_of(tictactoe), first_game=30, num_games=25)
+    paths = [path for game in reversed(games) if (path := writer.add(game))]
+    assert sorted(path.name for path in paths) == [batch_name(1, first) for first in (30, 40, 50)]
+    assert [len(read_batch(path).games) for path in sorted(paths)] == [10, 10, 5]
+    assert [game.number for path in sorted(paths) for game in read_batch(path).games] == list(range(30, 55))
+
+
+def test_the_writer_refuses_foreign_games_and_sweeps_its_own_leftovers(tictactoe, games, tmp_path):
+    (tmp_path / ".batch_r0001_g000000.json.77.tmp").write_text("half")
+    writer = WorkerDataWriter(tmp_path, header_of(tictactoe), first_game=5, num_games=2)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="not one of 5"):
+        writer.add(games[0])
+
+
+# --- the collector -----------------------------------------------------------------------------------------------
+
+
+def test_new_files_are_taken_in_once(folder, tictactoe, games):
+    collector = collector_of(folder, tictactoe)
+    assert not collector.sweep().games
+    write(folder, tictactoe, games[:10])
+    assert [game.record.number for game in collector.sweep().games] == list(range(10))
+    assert collector.missing(1) == [10, 11]
+    assert not collector.sweep().games
+    write(folder, tictactoe, games[8:], "worker_1/batch_r0001_g000008.json")
+    assert [game.record.number for game in collector.sweep().games] == [10, 11], "second copies are dropped"
+    assert collector.missing(1) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"model": "other"}, "its model is other"),
+        ({"round_number": 2}, "its model is m0, this run's round 2 is played with m1"),
+        ({"round_number": 3, "model": "m2"}, "played with None"),
+    ],
+)
+def test_batches_of_another_model_or_round_are_rejected(folder, tictactoe, games, header, message):
+    write(folder, tictactoe, games, **header)
+    sweep = collector_of(folder, tictactoe).sweep()
+    assert not sweep.games
+    assert message in sweep.rejected[0].reason
+
+
+def test_foreign_torn_and_newer_files_are_rejected_with_the_reason(folder, tictactoe, connect4, games):
+    good = encode_batch(header_of(tictactoe), games)
+    files = {
+        "torn": (good[: len(good) // 2], "cut short"),
+        "foreign": (b'{"some": "json"}', 'format is ""'),
+        "newer": (good.replace(b'"version":1', b'"version":2'), "version is 2, this program reads 1"),
+        "othergame": (encode_batch(header_of(connect4), played(connect4, range(2))), "its game is connect4"),
+        "otherseed": (good.replace(str(games[3].seed).encode(), b"12345"), "game 3 has seed 12345"),
+        "toomany": (good.replace(b'"number":11', b'"number":99'), "it holds game 99, a round has 12"),
+        "empty": (encode_batch(header_of(tictactoe), []), "it holds no games"),
+        "othersearch": (good.replace(b'"simulations":6', b'"simulations":7', 1), "its search is"),
+    }
+    for name, (content, _) in files.items():
+        (folder / "worker_0" / f"batch_{name}.json").write_bytes(content)
+    sweep = collector_of(folder, tictactoe).sweep()
+    assert not sweep.games
+    reasons = {rejected.path.stem.removeprefix("batch_"): rejected.reason for rejected in sweep.rejected}
+    assert reasons.keys() == files.keys()
+    for name, (_, message) in files.items():
+        assert message in reasons[name]
+
+
+def test_a_game_that_differs_from_its_other_copy_is_rejected(folder, tictactoe, games):
+    write(folder, tictactoe, games)
+    forged = msgspec.structs.replace(games[0], values=[0.5] * len(games[0].values))
+    write(folder, tictactoe, [forged], "worker_1/batch_r0001_g000000.json")
+    sweep = collector_of(folder, tictactoe).sweep()
+    assert "game 0 of round 1 differs" in sweep.rejected[0].reason
+    assert len(sweep.games) == GAMES
+
+
+def test_quarantine_moves_the_file_and_leaves_the_reason_beside_it(folder):
+    for _ in range(2):
+        path = folder / "worker_0" / "batch_x.json"
+        path.write_text("bad")
+        place = quarantine(Rejected(path, "it is bad"), folder / "quarantine")
+        assert not path.exists()
+        assert place.read_text() == "bad"
+        assert "it is bad" in place.with_suffix(".reason.txt").read_text()
+    assert len(list((folder / "quarantine").glob("*.json"))) == 2
+
+
+def test_the_bell_rings_when_a_batch_lands(folder, tictactoe, games):
+    import time
+
+    with FolderBell(folder) as bell:
+        assert not bell.rang()
+        write(folder, tictactoe, games)
+        until = time.monotonic() + 5
+        while not bell.rang():
+            assert time.monotonic() < until, "no ring within 5 s"
+            time.sleep(0.01)
+
+
+# --- window and pool ---------------------------------------------------------------------------------------------
+
+
+def test_the_window_starts_with_everything_and_grows_by_slope_and_exponent():
+    """The letters of the formula: c the start, beta the slope there, alpha the exponent far out."""
+    settings = TrainingSettings(window_start=250_000, window_exponent=0.75, window_slope=0.4)
+    assert window_size(1000, settings) == 1000
+    assert window_size(250_000, settings) == 250_000
+    assert (window_size(251_000, settings) - 250_000) / 1000 == pytest.approx(0.4, abs=0.01)
+    assert window_size(2**44, settings) / window_size(2**40, settings) == pytest.approx(16**0.75, rel=0.01)
+
+
+def test_the_window_takes_whole_games_from_the_newest_on():
+    assert newest_games([5, 5, 5, 5], 10) == 2
+    assert newest_games([5, 5, 5, 5], 11) == 1
+    assert newest_games([5, 5], 100) == 0
+    assert newest_games([], 10) == 0
+
+
+def pool_of(folder, rules, **settings):
+    listing = lambda: sorted(folder.glob("worker_*/batch_*.json"))  # noqa: E731
+    return TrainingDataPool(listing, identity_of(rules), TrainingSettings(**{"batch_size": 32, **settings}))
+
+
+def test_the_window_does_not_depend_on_who_played_what(tmp_path, tictactoe, games):
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder in (a, b):
+        folder.mkdir()
+    write(a, tictactoe, games)
+    write(b, tictactoe, games[6:], "worker_0/batch_r0001_g000006.json")
+    write(b, tictactoe, games[:6], "worker_1/batch_r0001_g000000.json")
+    batches = []
+    for folder in (a, b):
+        pool = pool_of(folder, tictactoe)
+        assert pool.collect() == GAMES
+        batches.append(list(pool.minibatches(pool.window(1), steps=5, rng=np.random.default_rng(1))))
+    for first, second in zip(*batches, strict=True):
+        for x, y in zip(first, second, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_training_on_incomplete_rounds_is_refused(folder, tictactoe, games):
+    write(folder, tictactoe, games[:10])
+    pool = pool_of(folder, tictactoe)
+    pool.collect()
+    with pytest.raises(BatchError, match="2 games are missing, the first is game 10 of round 1"):
+        pool.window(1)
+
+
+def test_every_position_comes_once_before_any_comes_again(folder, tictactoe, games):
+    write(folder, tictactoe, games)
+    pool = pool_of(folder, tictactoe, batch_size=7)
+    pool.collect()
+    window = pool.window(1)
+    assert len(window.states) == sum(len(game.moves) for game in games) == window.new_positions
+    steps = len(window.states) // 7
+    drawn = sum(len(batch.planes) for batch in pool.minibatches(window, steps=steps, rng=np.random.default_rng(0)))
+    assert drawn == steps * 7
+    rows = []
+    pool._samples = lambda window, chosen, symmetries: rows.extend(chosen)  # type: ignore[method-assign]
+    list(pool.minibatches(window, steps=steps, rng=np.random.default_rng(0)))
+    assert len(set(rows)) == len(rows)
+
+
+def test_samples_are_transformed_together_and_outcomes_seen_by_the_mover(folder, tictactoe, games):
+    write(folder, tictactoe, games)
+    pool = pool_of(folder, tictactoe)
+    pool.collect()
+    window = pool.window(1)
+    boards, actions = tables(tictactoe.info.symmetries)
+    rows = np.arange(len(window.states))
+    plies = np.concatenate([np.arange(len(game.moves)) for game in games])
+    outcomes = np.concatenate([np.full(len(game.moves), game.outcome) for game in games])
+    for symmetry in range(8):
+        samples = pool._samples(window, rows, np.full(len(rows), symmetry))
+        free = 1 - samples.planes.sum(axis=1).reshape(len(rows), 9)
+        np.testing.assert_array_equal(samples.legal, free > 0)  # masks follow the board
+        assert (samples.policy[~samples.legal] == 0).all()
+        np.testing.assert_allclose(samples.policy.sum(axis=1), 1, rtol=1e-6)
+        values = samples.outcome @ [1, 0, -1]
+        np.testing.assert_array_equal(values, np.where(plies % 2 == 0, outcomes, -outcomes))
+
+
+def test_outcomes_are_seen_by_the_mover_where_players_move_twice(folder, again):
+    games = played(again, range(GAMES))
+    write(folder, again, games)
+    pool = pool_of(folder, again)
+    pool.collect()
+    window = pool.window(1)
+    row = 0
+    for game in games:
+        for ply in range(len(game.moves)):
+            mover = int(again.replay(game.moves)[1].to_move[ply])
+            expected = game.outcome if mover == 0 else -game.outcome
+            assert 1 - window.outcome[row] == expected
+            row += 1
+    assert any(
+        (again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games
+    ), "the games must show a player moving twice"

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+
+from selfplay.config import TrainingSettings
+from selfplay.errors import ModelError
+from selfplay.network.checkpoint import load_checkpoint, save_checkpoint, untrained
+from selfplay.samples.pool import Samples
+from selfplay.training.loss import entropy, outcome_loss, policy_loss
+from selfplay.training.train import Trainer
+
+
+def samples_of(rules, count=64, seed=0):
+    """Positions after one move, with targets that follow from the move."""
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 9, count)
+    states = np.concatenate([rules.replay([int(cell)])[0][-1:] for cell in cells])
+    known = rules.describe(states.copy())
+    policy = np.zeros((count, 9), np.float32)
+    policy[np.arange(count), (cells + 1) % 9] = 1
+    outcome = np.eye(3, dtype=np.float32)[cells % 3]
+    return Samples(rules.encode(states), known.legal, policy, outcome)
+
+
+def test_policy_loss_is_the_cross_entropy_over_legal_actions():
+    logits = torch.tensor([[0.0, 1.0, 50.0], [2.0, 0.0, 0.0]])
+    legal = torch.tensor([[True, True, False], [True, True, True]])
+    target = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 1.0]])
+    first = -(0.25 * np.log(1 / (1 + np.e)) + 0.75 * np.log(np.e / (1 + np.e)))
+    second = -np.log(1 / (np.exp(2) + 2))
+    assert policy_loss(logits, legal, target).item() == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_gradients_of_illegal_actions_are_zero_and_finite():
+    logits = torch.zeros(1, 3, requires_grad=True)
+    policy_loss(logits, torch.tensor([[True, True, False]]), torch.tensor([[1.0, 0.0, 0.0]])).backward()
+    np.testing.assert_allclose(logits.grad, [[-0.5, 0.5, 0.0]])
+
+
+def test_outcome_loss_and_entropy():
+    assert outcome_loss(torch.zeros(2, 3), torch.eye(3)[:2]).item() == pytest.approx(np.log(3))
+    assert entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).item() == pytest.approx(np.log(2) / 2)
+
+
+def test_training_lowers_the_loss(tictactoe, small_settings):
+    trainer, samples = Trainer.new(tictactoe.info, small_settings), samples_of(tictactoe)
+    first = trainer.train_on_samples(samples)
+    assert first.policy == pytest.approx(np.log(8), abs=0.05)  # a fresh network prefers nothing; 8 moves are legal
+    assert first.value == pytest.approx(np.log(3), abs=0.05)
+    assert first.policy_floor == 0
+    for _ in range(150):
+        last = trainer.train_on_samples(samples)
+    assert last.total < 0.5 * first.total
+
+
+def test_what_was_learnt_is_what_plays(tictactoe, small_settings, tmp_path):
+    """Through the checkpoint, its twin and the evaluator: the policy learnt comes out where it belongs."""
+    from selfplay.evaluation.evaluator import Positions
+    from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+
+    trainer, samples = Trainer.new(tictactoe.info, small_settings), samples_of(tictactoe, 256)
+    for _ in range(60):
+        trainer.train_on_samples(samples)
+    trainer.save_model(tmp_path / "model.pt")
+    evaluator = OnnxEvaluator(tmp_path / "model.onnx", tictactoe.info)
+    right = 0
+    for cell in range(9):
+        states, known = tictactoe.replay([cell])
+        answer = evaluator.evaluate(Positions(tictactoe, states[-1:], known.legal[-1:], known.keys[-1:]))
+        right += int(answer.priors[0].argmax()) == (cell + 1) % 9
+        assert answer.values[0] == pytest.approx((1, 0, -1)[cell % 3], abs=0.5)
+    assert right == 9
+
+
+def test_the_same_training_gives_the_same_bits(tictactoe, small_settings, tmp_path):
+    prints = []
+    for run in range(2):
+        trainer = Trainer.new(tictactoe.info, small_settings)
+        for step in range(5):
+            trainer.train_on_samples(samples_of(tictactoe, seed=step))
+        prints.append(trainer.save_model(tmp_path / f"{run}.pt").card.fingerprint)
+    assert prints[0] == prints[1]
+
+
+def test_going_on_from_the_file_equals_going_on(tictactoe, small_settings, tmp_path):
+    """Optimizer, average and step count all survive: stopping between two steps changes no bit."""
+    whole, first = (Trainer.new(tictactoe.info, small_settings) for _ in range(2))
+    for step in range(6):
+        whole.train_on_samples(samples_of(tictactoe, seed=step))
+        if step < 3:
+            first.train_on_samples(samples_of(tictactoe, seed=step))
+    first.save_model(tmp_path / "half.pt")
+    second = Trainer.from_file(tmp_path / "half.pt")
+    for step in range(3, 6):
+        second.train_on_samples(samples_of(tictactoe, seed=step))
+    assert second.steps == whole.steps
+    assert (
+        second.save_model(tmp_path / "a.pt").card.fingerprint == whole.save_model(tmp_path / "b.pt").card.fingerprint
+    )
+
+
+def test_the_average_follows_the_weights(tictactoe, small_settings):
+    trainer = Trainer.new(tictactoe.info, small_settings)
+    start = {name: tensor.clone() for name, tensor in trainer._average.items()}
+    trainer.train_on_samples(samples_of(tictactoe, 32))
+    decay = min(TrainingSettings().average_decay, 2 / 11)
+    for name, tensor in trainer._network.state_dict().items():
+        if tensor.is_floating_point():
+            expected = decay * start[name] + (1 - decay) * tensor
+            torch.testing.assert_close(trainer._average[name], expected)
+
+
+def test_saved_models_name_their_parent(tictactoe, small_settings, tmp_path):
+    checkpoint = untrained(tictactoe.info, small_settings)
+    save_checkpoint(checkpoint, tmp_path / "0.pt")
+    trainer = Trainer.from_file(tmp_path / "0.pt")
+    trainer.train_on_samples(samples_of(tictactoe))
+    trainer.save_model(tmp_path / "1.pt")
+    card = load_checkpoint(tmp_path / "1.pt").card
+    assert (card.round, card.parent) == (1, checkpoint.card.fingerprint)
+    with pytest.raises(ModelError, match="no such model"):
+        Trainer.from_file(tmp_path / "2.pt")

@@ -1,0 +1,155 @@
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from toys import HashEvaluator
+
+from selfplay.config import SearchSettings, WorkerSettings
+from selfplay.errors import GameError, ModelError
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.games.registry import load_rules
+from selfplay.network.checkpoint import save_checkpoint, untrained
+from selfplay.samples.batch_file import check_game_record, read_batch
+from selfplay.worker.lockstep import Lockstep
+from selfplay.worker.process import Worker, WorkerSetup, WorkerTask
+
+SEARCH = SearchSettings(simulations=20, temperature_plies=4)
+
+
+def play(rules, numbers, *, slots, cache=4096, search=SEARCH):
+    evaluator = CachedEvaluator(HashEvaluator(), actions=rules.info.num_actions, positions=cache)
+    lockstep = Lockstep(rules, evaluator, search, slots=slots, run_seed=3, round_number=2)
+    return {game.number: game for game in lockstep.play(numbers) if game is not None}
+
+
+@pytest.mark.parametrize("game", ["connect4", "again", "objects"])
+def test_a_game_does_not_depend_on_slots_neighbours_or_cache(request, game):
+    rules = request.getfixturevalue(game)
+    together = play(rules, range(20), slots=7)
+    assert sorted(together) == list(range(20))
+    for number in (0, 11, 19):
+        assert play(rules, range(number, number + 1), slots=1, cache=0)[number] == together[number]
+    assert play(rules, range(20), slots=20, cache=4) == together
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_records_agree_with_the_rules_and_with_themselves(connect4, reuse):
+    search = msgspec.structs.replace(SEARCH, reuse_tree=reuse)
+    for game in play(connect4, range(6), slots=6, search=search).values():
+        check_game_record(game, connect4)
+        for ply, policy in enumerate(game.policies):
+            assert sum(policy[1::2]) == SEARCH.simulations
+            assert 0 < game.simulations[ply] <= SEARCH.simulations
+            assert reuse or game.simulations[ply] == SEARCH.simulations
+    first = play(connect4, range(1), slots=1, search=search)[0]
+    assert first.simulations[0] == SEARCH.simulations
+
+
+def test_games_of_a_round_differ(connect4):
+    games = play(connect4, range(20), slots=20).values()
+    assert len({tuple(game.moves) for game in games}) == 20
+
+
+def test_a_game_that_never_ends_is_reported(tmp_path):
+    text = (Path(__file__).parents[1] / "toys.py").read_text()
+    path = tmp_path / "endless.py"
+    path.write_text(text.replace('"again", (1, PILE), 2, 2, PILE', '"endless", (1, PILE), 2, 2, 2'))
+    with pytest.raises(GameError, match="not over after 2 plies, but the game declares max_plies = 2; run `selfplay check"):
+        play(load_rules(f"{path}:AgainGame"), range(5), slots=5)
+
+
+@pytest.fixture(scope="module")
+def model(tictactoe, tmp_path_factory):
+    from selfplay.config import NetworkSettings, Settings
+
+    settings = Settings(network=NetworkSettings(blocks=1, channels=8))
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    save_checkpoint(untrained(tictactoe.info, settings), path)
+    return path
+
+
+def worker(out, device="cpu", game="tictactoe"):
+    return Worker(
+        WorkerSetup(game=game, out=str(out), seed=4, device=device, search=SEARCH, worker=WorkerSettings())
+    )
+
+
+def task(path, **changes):
+    fields = {"model": str(path.with_suffix(".onnx")), "fingerprint": "", "round": 1, "first_game": 0, "num_games": 15}
+    return WorkerTask(**{**fields, **changes})
+
+
+def test_a_worker_writes_its_games_and_reports(model, tmp_path):
+    messages = [message for message in worker(tmp_path / "w").play(task(model)) if message]
+    assert [message["event"] for message in messages if message["event"] != "progress"] == ["batch", "batch", "done"]
+    done = messages[-1]
+    assert done["games"] == 15
+    assert done["simulations"] > 15 * 5
+    assert 0 < done["hits"] < done["lookups"]
+    numbers = [g.number for path in sorted((tmp_path / "w").iterdir()) for g in read_batch(path).games]
+    assert numbers == list(range(15))
+
+
+def test_a_game_replayed_alone_from_its_seed_equals_the_one_in_the_file(model, tmp_path):
+    """Move by move and count by count, in another worker, alone instead of in a batch of fifteen."""
+    list(worker(tmp_path / "all").play(task(model)))
+    list(worker(tmp_path / "one").play(task(model, first_game=13, num_games=1)))
+    alone = read_batch(tmp_path / "one" / "batch_r0001_g000013.json").games[0]
+    inside = read_batch(tmp_path / "all" / "batch_r0001_g000010.json").games[3]
+    assert inside == alone
+
+
+def test_wrong_models_are_refused(model, tmp_path):
+    with pytest.raises(ModelError, match="no such inference model"):
+        list(worker(tmp_path).play(task(model, model=str(tmp_path / "no.onnx"))))
+    with pytest.raises(ModelError, match="expected 123"):
+        list(worker(tmp_path).play(task(model, fingerprint="123")))
+    with pytest.raises(ModelError, match="is a model of tictactoe, but the game is connect4"):
+        list(worker(tmp_path, game="connect4").play(task(model)))
+    model_file = tmp_path / "torn.onnx"
+    model_file.write_bytes(model.with_suffix(".onnx").read_bytes()[:500])
+    with pytest.raises(ModelError, match=r"torn\.onnx"):
+        list(worker(tmp_path).play(task(model, model=str(model_file))))
+
+
+def by_hand(model, out, *options, **pipes):
+    command = [Path(sys.executable).with_name("selfplay"), "worker", "--model", model, "--out", out, *options]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes)
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_a_worker_by_hand_writes_the_same_bytes_each_time(model, tmp_path):
+    for out in ("a", "b"):
+        with by_hand(model, tmp_path / out, "--games", 12, "--seed", 4, stdin=subprocess.DEVNULL) as process:
+            output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert json.loads(output.splitlines()[-1])["event"] == "done"
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    assert sorted(digests(tmp_path / "a")) == ["batch_r0001_g000000.json", "batch_r0001_g000010.json"]
+
+
+@pytest.mark.parametrize("how", ["stdin closes", "SIGTERM"])
+def test_a_worker_ends_when_told_to_and_leaves_whole_files(model, tmp_path, how):
+    with by_hand(model, tmp_path / "w", "--games", 100_000, stdin=subprocess.PIPE) as process:
+        assert process.stdout.readline()  # it plays
+        began = time.monotonic()
+        if how == "SIGTERM":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.stdin.close()
+        process.stdout.read()
+        assert process.wait(timeout=20) == 0
+        assert time.monotonic() - began < 10
+        assert process.stderr.read() == b""
+    for path in (tmp_path / "w").glob("batch_*.json"):
+        assert len(read_batch(path).games) == 10
+    assert not list((tmp_path / "w").glob("*.tmp"))
