@@ -43,7 +43,8 @@ class SearchSettings(Group):
         Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
     ] = 64
     c_puct: Annotated[
-        float, Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100)
+        float,
+        Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100),
     ] = 1.5
     c_puct_base: Annotated[
         float, Meta(description="visits at which that weight has grown by log 2: c_base there", gt=0)
@@ -58,13 +59,16 @@ class SearchSettings(Group):
         ),
     ] = 0.2
     noise_fraction: Annotated[
-        float, Meta(description="share of Dirichlet noise in the root's priors, self-play only, 0 to 1", ge=0, le=1)
+        float,
+        Meta(description="share of Dirichlet noise in the root's priors, self-play only, 0 to 1", ge=0, le=1),
     ] = 0.25
     noise_alpha: Annotated[
-        float, Meta(description="Dirichlet concentration; about 10 / typical number of legal actions", gt=0, le=100)
+        float,
+        Meta(description="Dirichlet concentration; about 10 / typical number of legal actions", gt=0, le=100),
     ] = 1.0
     temperature: Annotated[
-        float, Meta(description="moves are drawn from visits^(1/temperature); 0 = the most visited", ge=0, le=10)
+        float,
+        Meta(description="moves are drawn from visits^(1/temperature); 0 = the most visited", ge=0, le=10),
     ] = 1.0
     temperature_plies: Annotated[
         int, Meta(description="plies from the start of a game played at `temperature`", ge=0)
@@ -86,9 +90,9 @@ class SelfPlaySettings(Group):
 
 class TrainingSettings(Group):
     batch_size: Annotated[int, Meta(description="positions per optimizer step", ge=2, le=65_536)] = 256
-    passes: Annotated[
-        float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)
-    ] = 8.0
+    passes: Annotated[float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)] = (
+        8.0
+    )
     learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
     weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
     gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0)] = 4.0
@@ -96,19 +100,19 @@ class TrainingSettings(Group):
         float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
     ] = 1.0
     average_decay: Annotated[
-        float, Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1)
+        float,
+        Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1),
     ] = 0.99
     window_start: Annotated[
         int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1)
     ] = 20_000
-    window_exponent: Annotated[
-        float, Meta(description="growth of the window: alpha in the formula", gt=0, le=1)
-    ] = 0.75
+    window_exponent: Annotated[float, Meta(description="growth of the window: alpha in the formula", gt=0, le=1)] = 0.75
     window_slope: Annotated[
         float, Meta(description="growth of the window at its start: beta in the formula", ge=0, le=1)
     ] = 0.4
     threads: Annotated[
-        int, Meta(description="threads of the trainer; 0 = the cores at hand when the run is made", ge=0, le=1024)
+        int,
+        Meta(description="threads of the trainer; 0 = the cores at hand when the run is made", ge=0, le=1024),
     ] = 0
 
 
@@ -256,8 +260,7 @@ def _refuse_unknown_names(tree: Tree, where: str) -> None:
         for field in fields if isinstance(fields, dict) else ():
             if field not in known:
                 raise UsageError(
-                    f'{where}: unknown setting "{group}.{field}"{nearest(field, known)}; '
-                    f"{group} has {', '.join(known)}"
+                    f'{where}: unknown setting "{group}.{field}"{nearest(field, known)}; {group} has {", ".join(known)}'
                 )
 
 

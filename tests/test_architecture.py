@@ -66,7 +66,9 @@ def test_every_part_has_a_floor():
 
 @pytest.mark.parametrize("package", FENCES)
 def test_heavy_packages_stay_behind_their_fence(package):
-    wrong = [file for file, module in imports() if module.split(".")[0] == package and not file.startswith(FENCES[package])]
+    wrong = [
+        file for file, module in imports() if module.split(".")[0] == package and not file.startswith(FENCES[package])
+    ]
     assert not wrong
 
 

@@ -60,7 +60,10 @@ def test_malformed_assignments_are_refused(text):
 
 
 def test_later_overlays_win_field_by_field():
-    assert merged({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}}, {"b": {"z": 3}}) == {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
+    assert merged({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}}, {"b": {"z": 3}}) == {
+        "a": {"x": 1, "y": 2},
+        "b": {"z": 3},
+    }
 
 
 def test_differences_leave_out_what_only_decides_speed():

@@ -67,16 +67,16 @@ class SearchPlayer:
         self._rules = rules
         settings = SearchSettings(simulations=simulations)
         self._method = Puct(settings).without_exploration()
-        self._evaluator = CachedEvaluator(
-            evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS
-        )
+        self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
         return [int(facts.visits.argmax()) for facts in self.think(states)]
 
     def think(self, states: States) -> list[RootFacts]:
         """What the search finds in ongoing positions [n]."""
-        return [fact for start in range(0, len(states), _SLOTS) for fact in self._search(states[start : start + _SLOTS])]
+        return [
+            fact for start in range(0, len(states), _SLOTS) for fact in self._search(states[start : start + _SLOTS])
+        ]
 
     def _search(self, states: States) -> list[RootFacts]:
         search = Search(

@@ -16,9 +16,7 @@ from selfplay.cli.options import as_json
 @click.option("--simulations", type=click.IntRange(min=1), help="Visits per move.  [default: as trained]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of openings and random players.")
 @as_json
-def command(
-    a: str, b: str, game: str | None, games: int, simulations: int | None, seed: int, as_json: bool
-) -> None:
+def command(a: str, b: str, game: str | None, games: int, simulations: int | None, seed: int, as_json: bool) -> None:
     """A match between A and B: model files or baselines (random, rollout:100 = 100 simulations by random play).
 
     Openings of two random plies, each played with both colours; no noise. The score counts a draw as half a point

@@ -32,7 +32,10 @@ def command(game: str, games: int, seed: int, as_json: bool) -> None:
 
     with Console(stderr=True).status("compiling and playing") as status:
         report = check_game(
-            game, games=games, seed=seed, on_progress=lambda done: status.update(f"played {done}/{games} games")
+            game,
+            games=games,
+            seed=seed,
+            on_progress=lambda done: status.update(f"played {done}/{games} games"),
         )
     if as_json:
         click.echo(msgspec.json.encode(asdict(report)).decode())

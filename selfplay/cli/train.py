@@ -28,7 +28,10 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--set", "assignments", multiple=True, metavar="GROUP.FIELD=VALUE", help="One setting; repeatable.")
 @click.option("--engine", type=click.Choice(["local", "inline"]), default="local", help="Where children run.")
 @click.option(
-    "--final-games", type=click.IntRange(min=0), default=100, help="Games of each match at the end; 0 = no matches."
+    "--final-games",
+    type=click.IntRange(min=0),
+    default=100,
+    help="Games of each match at the end; 0 = no matches.",
 )
 def command(**options: Any) -> None:
     """Train an agent for GAME: play, learn, repeat, until the run has --rounds rounds.

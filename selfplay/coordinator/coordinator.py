@@ -149,7 +149,11 @@ class Coordinator:
     def _play(self, number: int, games: int) -> None:
         self._first_round = self._first_round or number
         status = self.status
-        status.round, status.phase, status.games_total = number, "playing", self._run.settings.selfplay.games_per_round
+        status.round, status.phase, status.games_total = (
+            number,
+            "playing",
+            self._run.settings.selfplay.games_per_round,
+        )
         self._events.add("playing", round=number, games=games)
         for worker in status.workers.values():
             worker.begin_round()

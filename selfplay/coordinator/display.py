@@ -100,7 +100,12 @@ def _facts(status: Status) -> list[tuple[str, str, str, str]]:
     policy = f"{losses['policy']:.3f} (floor {losses['policy_floor']:.3f})" if losses else "-"
     working = sum(worker.state == "playing" for worker in status.workers.values())
     return [
-        ("games", f"{status.games_done}/{status.games_total}", "games/s", f"{status.per_second('games'):.1f}"),
+        (
+            "games",
+            f"{status.games_done}/{status.games_total}",
+            "games/s",
+            f"{status.per_second('games'):.1f}",
+        ),
         (
             "simulations/s",
             f"{status.per_second('simulations'):,.0f}",

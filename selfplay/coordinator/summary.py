@@ -33,6 +33,12 @@ def final_matches(
         )
         low, high = result.interval
         events.add(
-            "match", round=newest, against=opponent.name, score=result.score, low=low, high=high, games=result.games
+            "match",
+            round=newest,
+            against=opponent.name,
+            score=result.score,
+            low=low,
+            high=high,
+            games=result.games,
         )
         yield result

@@ -39,10 +39,21 @@ class LocalEngine:
     def start(self, name: str, service: str, settings: Message) -> None:
         # One thread for every math library in a child: the cores are shared out by the number of children. The
         # trainer sets its own number of threads.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
         with open(self._logs / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "selfplay.engines.child", service, msgspec.json.encode(settings).decode()],
+                [
+                    sys.executable,
+                    "-m",
+                    "selfplay.engines.child",
+                    service,
+                    msgspec.json.encode(settings).decode(),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -20,8 +20,6 @@ class RolloutEvaluator:
 
     def evaluate(self, positions: Positions) -> Evaluation:
         # The position's own hash seeds its playouts: no order of calls can change a result.
-        results = [
-            positions.rules.playouts(positions.states, positions.keys[:, 0] ^ salt) for salt in self._salt
-        ]
+        results = [positions.rules.playouts(positions.states, positions.keys[:, 0] ^ salt) for salt in self._salt]
         priors, _ = self._uniform.evaluate(positions)
         return Evaluation(priors, np.mean(results, axis=0, dtype=np.float32))

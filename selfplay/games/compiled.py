@@ -113,9 +113,7 @@ def _start_kernel(start: Any) -> Callable[..., None]:
 
 
 def _advance_kernel(play: Any, legal: Any) -> Callable[..., None]:
-    def advance_states(
-        states: Any, raw: Any, actions: Any, outcomes: Any, to_move: Any, masks: Any, keys: Any
-    ) -> None:
+    def advance_states(states: Any, raw: Any, actions: Any, outcomes: Any, to_move: Any, masks: Any, keys: Any) -> None:
         for i in range(len(states)):
             outcomes[i] = ONGOING
             if actions[i] >= 0:

@@ -15,7 +15,13 @@ ROWS, COLUMNS, CONNECT = 6, 7, 4
 class ConnectFour(Game):
     """Drop stones into seven columns; four in a line wins, a full board is a draw."""
 
-    name, board_shape, num_actions, num_planes, max_plies = "connect4", (ROWS, COLUMNS), COLUMNS, 2, ROWS * COLUMNS
+    name, board_shape, num_actions, num_planes, max_plies = (
+        "connect4",
+        (ROWS, COLUMNS),
+        COLUMNS,
+        2,
+        ROWS * COLUMNS,
+    )
     board_actions = "columns"
     State = np.dtype([("stones", np.int8, (ROWS, COLUMNS)), ("height", np.int8, (COLUMNS,)), ("to_move", np.int8)])
     symmetries = (mirror_columns,)

@@ -38,17 +38,29 @@ def _head(snapshot: Snapshot) -> list[str]:
 def _workers(snapshot: Snapshot) -> list[str]:
     if not snapshot.workers:
         return ["no worker has written yet"]
-    head = f"{'worker':<12}{'state':<12}{'games':>7}{'simulations':>13}{'files':>7}{'disk':>9}{'memory':>9}{'heard':>9}"
+    head = _row("worker", "state", "games", "simulations", "files", "disk", "memory", "heard", "died")
     return [head, *(_worker(worker) for worker in snapshot.workers)]
 
 
 def _worker(worker: WorkerView) -> str:
     heard = "-" if worker.silent_seconds is None else f"{worker.silent_seconds:.0f} s"
-    restarts = f"  restarted {worker.restarts}×" if worker.restarts else ""
-    return (
-        f"{worker.name:<12}{worker.state:<12}{worker.games:>7}{worker.simulations:>13,}{worker.batch_files:>7}"
-        f"{size(worker.bytes):>9}{f'{worker.memory} MB':>9}{heard:>9}{restarts}"
+    return _row(
+        worker.name,
+        worker.state,
+        str(worker.games),
+        f"{worker.simulations:,}",
+        str(worker.batch_files),
+        size(worker.bytes),
+        f"{worker.memory} MB",
+        heard,
+        str(worker.restarts),
     )
+
+
+def _row(name: str, state: str, *figures: str) -> str:
+    widths = (7, 13, 7, 9, 8, 7, 6)
+    cells = (f"{figure:>{width}}" for figure, width in zip(figures, widths, strict=True))
+    return f"{name:<12}{state:<11}{''.join(cells)}"
 
 
 def _rounds(snapshot: Snapshot) -> list[str]:

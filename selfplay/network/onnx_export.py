@@ -104,7 +104,8 @@ class _Builder:
         self.add("Conv", [source, weight], output=name, pads=[pad_height, pad_width, pad_height, pad_width])
 
     def _batch_norm(self, module: nn.BatchNorm2d, path: str, source: str, name: str) -> None:
-        assert module.running_mean is not None and module.running_var is not None
+        assert module.running_mean is not None
+        assert module.running_var is not None
         tensors = {
             "weight": module.weight,
             "bias": module.bias,

@@ -13,9 +13,7 @@ HELP = "type a move; hint = what the agent would play, undo = take your last mov
 _BAR_CELLS = 20
 
 
-def play_in_terminal(
-    session: Session, rules: Rules, *, ask: Callable[[str], str], say: Callable[[str], None]
-) -> None:
+def play_in_terminal(session: Session, rules: Rules, *, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
     """Play one game to its end, or until the person quits. `ask` shows a prompt and returns a line."""
     say(f"You are player {session.human + 1}. {HELP[0].upper()}{HELP[1:]}.")
     while not session.is_over:

@@ -1,12 +1,12 @@
 """Every path of a run, in one place. Knows names, not contents.
 
-    data/run.toml                            settings of the run
-    data/run.lock                            held while a coordinator runs
-    data/events.jsonl                        what happened, append only
-    data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
-    data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
-    data/quarantine/                         what could not be read, each with a .reason.txt beside it
-    data/logs/worker_3.log                   what a child process printed
+data/run.toml                            settings of the run
+data/run.lock                            held while a coordinator runs
+data/events.jsonl                        what happened, append only
+data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
+data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
+data/quarantine/                         what could not be read, each with a .reason.txt beside it
+data/logs/worker_3.log                   what a child process printed
 """
 
 from __future__ import annotations

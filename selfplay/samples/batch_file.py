@@ -81,9 +81,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def header(self) -> BatchHeader:
         """All but the games."""
-        return BatchHeader(
-            game=self.game, rules=self.rules, model=self.model, round=self.round, search=self.search
-        )
+        return BatchHeader(game=self.game, rules=self.rules, model=self.model, round=self.round, search=self.search)
 
 
 class _Kind(msgspec.Struct):
@@ -137,7 +135,11 @@ def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]
     Raises `BatchError` where the record disagrees with itself or with the rules.
     """
     plies = len(game.moves)
-    lengths = {"policies": len(game.policies), "values": len(game.values), "simulations": len(game.simulations)}
+    lengths = {
+        "policies": len(game.policies),
+        "values": len(game.values),
+        "simulations": len(game.simulations),
+    }
     for field, length in lengths.items():
         if length != plies:
             raise BatchError(f"game {game.number} has {plies} moves but {length} {field}")

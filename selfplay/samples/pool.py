@@ -62,9 +62,7 @@ class TrainingDataPool:
         settings: size of the replay window.
     """
 
-    def __init__(
-        self, list_files: Callable[[], list[Path]], identity: RunIdentity, settings: TrainingSettings
-    ) -> None:
+    def __init__(self, list_files: Callable[[], list[Path]], identity: RunIdentity, settings: TrainingSettings) -> None:
         self._collector = BatchCollector(list_files, identity)
         self._rules = identity.rules
         self._settings = settings
@@ -108,9 +106,7 @@ class TrainingDataPool:
             rows, order = order[:size], order[size:]
             yield self._samples(window, rows, rng.integers(len(self._boards), size=size))
 
-    def _samples(
-        self, window: Window, rows: npt.NDArray[np.int64], symmetries: npt.NDArray[np.int64]
-    ) -> Samples:
+    def _samples(self, window: Window, rows: npt.NDArray[np.int64], symmetries: npt.NDArray[np.int64]) -> Samples:
         """The positions in these rows, each transformed."""
         planes = self._rules.encode(window.states[rows])
         flat = planes.reshape(*planes.shape[:2], -1)

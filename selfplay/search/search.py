@@ -26,9 +26,7 @@ class SearchMethod(Protocol):
     descend: Any  # kernel made by `simulate.descent_kernel`
     constants: Any  # NamedTuple that the kernel's choice gets
 
-    def begin_move(
-        self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
-    ) -> None: ...
+    def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None: ...
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]: ...
 
@@ -59,7 +57,14 @@ class Search:
     """
 
     def __init__(
-        self, rules: Rules, evaluator: Evaluator, method: SearchMethod, *, simulations: int, slots: int, reuse_tree: bool
+        self,
+        rules: Rules,
+        evaluator: Evaluator,
+        method: SearchMethod,
+        *,
+        simulations: int,
+        slots: int,
+        reuse_tree: bool,
     ) -> None:
         self.rules = rules
         self.method = method

@@ -26,7 +26,13 @@ def descent_kernel(choose: Kernel) -> Kernel:
     """
 
     def descend(
-        tree: Any, games: Any, constants: Any, new_games: Any, new_parents: Any, new_actions: Any, new_leaves: Any
+        tree: Any,
+        games: Any,
+        constants: Any,
+        new_games: Any,
+        new_parents: Any,
+        new_actions: Any,
+        new_leaves: Any,
     ) -> int:
         count = 0
         for game in games:
@@ -60,9 +66,7 @@ class Simulator:
         nodes: N, the most nodes a tree may have.
     """
 
-    def __init__(
-        self, rules: Rules, evaluator: Evaluator, descend: Kernel, *, games: int, nodes: int
-    ) -> None:
+    def __init__(self, rules: Rules, evaluator: Evaluator, descend: Kernel, *, games: int, nodes: int) -> None:
         self.rules = rules
         self.evaluator = evaluator
         self.tree: Tree = new_trees(games, nodes, rules.info.num_actions)
@@ -79,9 +83,7 @@ class Simulator:
         states = self.states[new_games, parents]
         known = self.rules.advance(states, actions)
         self.states[new_games, leaves] = states
-        describe_leaves(
-            self.tree, new_games, leaves, known.outcomes, known.to_move, known.legal, ONGOING
-        )
+        describe_leaves(self.tree, new_games, leaves, known.outcomes, known.to_move, known.legal, ONGOING)
         ongoing = known.outcomes == ONGOING
         rows = np.where(ongoing, ongoing.cumsum(dtype=np.int32) - 1, -1)
         if not ongoing.all():

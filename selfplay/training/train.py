@@ -48,7 +48,9 @@ class Trainer:
         self._network.train()
         self._average = {name: tensor.clone() for name, tensor in checkpoint.average.items()}
         self._optimizer = torch.optim.AdamW(
-            self._network.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
+            self._network.parameters(),
+            lr=self._settings.learning_rate,
+            weight_decay=self._settings.weight_decay,
         )
         if checkpoint.optimizer:
             self._optimizer.load_state_dict(checkpoint.optimizer)

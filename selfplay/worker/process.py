@@ -82,9 +82,7 @@ class Worker:
             round=task.round,
             search=msgspec.to_builtins(self._setup.search),
         )
-        writer = WorkerDataWriter(
-            Path(self._setup.out), header, first_game=task.first_game, num_games=task.num_games
-        )
+        writer = WorkerDataWriter(Path(self._setup.out), header, first_game=task.first_game, num_games=task.num_games)
         lockstep = Lockstep(
             self._rules,
             evaluator,

@@ -60,7 +60,12 @@ def test_there_is_no_noise_in_matches(connect4):
 
 @pytest.mark.parametrize(
     ("wins", "draws", "losses", "score", "low", "high"),
-    [(100, 0, 0, 1.0, 0.963, 1.0), (0, 0, 10, 0.0, 0.0, 0.278), (50, 0, 50, 0.5, 0.404, 0.596), (40, 20, 40, 0.5, 0.404, 0.596)],
+    [
+        (100, 0, 0, 1.0, 0.963, 1.0),
+        (0, 0, 10, 0.0, 0.0, 0.278),
+        (50, 0, 50, 0.5, 0.404, 0.596),
+        (40, 20, 40, 0.5, 0.404, 0.596),
+    ],
 )
 def test_scores_come_with_their_wilson_interval(wins, draws, losses, score, low, high):
     result = MatchResult("a", "b", wins, draws, losses)
@@ -88,7 +93,10 @@ def test_players_are_opened_by_name(connect4, tictactoe, small_settings, tmp_pat
         open_player(str(tmp_path / "model.pt"), connect4, simulations=None)
 
 
-@pytest.mark.parametrize(("spec", "message"), [("rollout", "rollout:N"), ("rollout:0", "rollout:N"), ("randon", 'did you mean "random"')])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("rollout", "rollout:N"), ("rollout:0", "rollout:N"), ("randon", 'did you mean "random"')],
+)
 def test_unknown_players_are_named(connect4, spec, message):
     with pytest.raises(UsageError, match=message):
         open_player(spec, connect4, simulations=None)

@@ -32,7 +32,11 @@ def test_sound_games_keep_all_laws(request, fixture):
         ("symmetries", "[0, 4, 8], [2, 4, 6]", "[0, 4, 8], [2, 4, 7]"),
         ("drawing", "str(action + 1)", "str(action // 2)"),
         ("drawing", 'return "\\n---', 'raise ValueError("no picture")\n        return "\\n---'),
-        ("compiled", "stone = state.to_move + 1", "stone = state.to_move + 1; state.cells[(action + 100) % 109] = stone"),
+        (
+            "compiled",
+            "stone = state.to_move + 1",
+            "stone = state.to_move + 1; state.cells[(action + 100) % 109] = stone",
+        ),
     ],
 )
 def test_a_broken_law_is_named_with_position_and_moves(tmp_path, law, old, new):
@@ -55,8 +59,15 @@ def test_an_exception_in_a_rule_names_its_line(tmp_path):
 
 def test_hidden_memory_is_found(tmp_path):
     text = (Path(__file__).parents[1] / "toys.py").read_text()
-    text = text.replace("stone = self.to_move(state) + 1", "stone = self.to_move(state) + 1; self.count = getattr(self, 'count', 0) + 1", 1)
-    text = text.replace("return after, DRAW if all(after) else ONGOING", "return after, DRAW if all(after) or self.count % 97 == 0 else ONGOING")
+    text = text.replace(
+        "stone = self.to_move(state) + 1",
+        "stone = self.to_move(state) + 1; self.count = getattr(self, 'count', 0) + 1",
+        1,
+    )
+    text = text.replace(
+        "return after, DRAW if all(after) else ONGOING",
+        "return after, DRAW if all(after) or self.count % 97 == 0 else ONGOING",
+    )
     path = tmp_path / "memory.py"
     path.write_text(text)
     with pytest.raises(LawBroken) as caught:

@@ -5,7 +5,10 @@ from selfplay.games.game import DRAW, WIN
 
 
 def test_the_drawing_shows_free_cells_by_number(tictactoe):
-    assert tictactoe.draw(tictactoe.replay([4, 0])[0][-1]) == " O | 2 | 3\n---+---+---\n 4 | X | 6\n---+---+---\n 7 | 8 | 9"
+    assert (
+        tictactoe.draw(tictactoe.replay([4, 0])[0][-1])
+        == " O | 2 | 3\n---+---+---\n 4 | X | 6\n---+---+---\n 7 | 8 | 9"
+    )
 
 
 def test_three_in_a_line_wins(tictactoe):

@@ -7,7 +7,13 @@ from torch import nn
 from selfplay.config import NetworkSettings, Settings
 from selfplay.errors import ModelError
 from selfplay.network.card import check_game, read_onnx_card
-from selfplay.network.checkpoint import fingerprint, load_checkpoint, playing_network, save_checkpoint, untrained
+from selfplay.network.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    playing_network,
+    save_checkpoint,
+    untrained,
+)
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.resnet import NetworkShape, new_network
 
@@ -39,7 +45,9 @@ def test_a_fresh_network_prefers_nothing():
     assert outcome.abs().max() == 0
 
 
-@pytest.mark.parametrize(("board", "actions", "blocks", "channels"), [((6, 7), 7, 4, 32), ((3, 3), 9, 1, 4), ((5, 1), 2, 2, 16)])
+@pytest.mark.parametrize(
+    ("board", "actions", "blocks", "channels"), [((6, 7), 7, 4, 32), ((3, 3), 9, 1, 4), ((5, 1), 2, 2, 16)]
+)
 def test_the_onnx_twin_computes_what_torch_computes(board, actions, blocks, channels):
     network = new_network(shape(board, actions, blocks=blocks, channels=channels), seed=0)
     for parameter in network.parameters():
@@ -121,7 +129,10 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
     for change, message in [
         ({"format": "other"}, "not a model that selfplay wrote"),
         ({"version": 2}, "format version 2, this program reads 1"),
-        ({"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}}, "the file was changed"),
+        (
+            {"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}},
+            "the file was changed",
+        ),
         ({"card": {}}, "parts missing or malformed"),
         ({"settings": {"search": {"simulations": -1}}}, "parts missing or malformed"),
     ]:

@@ -136,7 +136,12 @@ def test_seeds_differ_between_runs_rounds_and_games():
 )
 def test_a_game_that_disagrees_with_itself_is_refused(tictactoe, games, change, message):
     table = {**msgspec.to_builtins(games[0]), **change}
-    text = {"format": "selfplay-batch", "version": 1, **msgspec.to_builtins(header_of(tictactoe)), "games": [table]}
+    text = {
+        "format": "selfplay-batch",
+        "version": 1,
+        **msgspec.to_builtins(header_of(tictactoe)),
+        "games": [table],
+    }
     with pytest.raises(BatchError, match=message):
         check_game_record(decode_batch(json.dumps(text).encode()).games[0], tictactoe)
 
@@ -347,7 +352,7 @@ def test_samples_are_transformed_together_and_outcomes_seen_by_the_mover(folder,
     pool = pool_of(folder, tictactoe)
     pool.collect()
     window = pool.window(1)
-    boards, actions = tables(tictactoe.info.symmetries)
+    _boards, _actions = tables(tictactoe.info.symmetries)
     rows = np.arange(len(window.states))
     plies = np.concatenate([np.arange(len(game.moves)) for game in games])
     outcomes = np.concatenate([np.full(len(game.moves), game.outcome) for game in games])
@@ -374,6 +379,6 @@ def test_outcomes_are_seen_by_the_mover_where_players_move_twice(folder, again):
             expected = game.outcome if mover == 0 else -game.outcome
             assert 1 - window.outcome[row] == expected
             row += 1
-    assert any(
-        (again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games
-    ), "the games must show a player moving twice"
+    assert any((again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games), (
+        "the games must show a player moving twice"
+    )

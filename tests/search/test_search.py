@@ -22,7 +22,12 @@ def search(rules, positions, *, simulations=64, evaluator=None, **settings):
     """Finished searches of the positions after these lists of moves, side by side."""
     method = Puct(SearchSettings(simulations=simulations, **settings)).without_exploration()
     result = Search(
-        rules, evaluator or HashEvaluator(), method, simulations=simulations, slots=len(positions), reuse_tree=True
+        rules,
+        evaluator or HashEvaluator(),
+        method,
+        simulations=simulations,
+        slots=len(positions),
+        reuse_tree=True,
     )
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])
@@ -64,7 +69,9 @@ def simulate(rules, evaluator, node, settings):
         state = node.state.copy()
         known = rules.advance(state, np.array([action], np.int32))
         child = node.children[action] = Node(rules, evaluator, state, known)
-        seen_by_mover = child.outcome if child.outcome != ONGOING else child.value * (1 if child.mover == node.mover else -1)
+        seen_by_mover = (
+            child.outcome if child.outcome != ONGOING else child.value * (1 if child.mover == node.mover else -1)
+        )
     else:
         child = node.children[action]
         if child.outcome != ONGOING:
@@ -77,7 +84,9 @@ def simulate(rules, evaluator, node, settings):
     return seen_by_mover
 
 
-@pytest.mark.parametrize(("game", "moves"), [("tictactoe", [4]), ("connect4", [3, 3, 3]), ("again", []), ("objects", [])])
+@pytest.mark.parametrize(
+    ("game", "moves"), [("tictactoe", [4]), ("connect4", [3, 3, 3]), ("again", []), ("objects", [])]
+)
 def test_visits_are_those_of_a_slow_twin_in_plain_python(request, game, moves):
     rules, settings = request.getfixturevalue(game), SearchSettings(simulations=120)
     found = search(rules, [moves], simulations=120).root(0)

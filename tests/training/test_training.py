@@ -94,9 +94,7 @@ def test_going_on_from_the_file_equals_going_on(tictactoe, small_settings, tmp_p
     for step in range(3, 6):
         second.train_on_samples(samples_of(tictactoe, seed=step))
     assert second.steps == whole.steps
-    assert (
-        second.save_model(tmp_path / "a.pt").card.fingerprint == whole.save_model(tmp_path / "b.pt").card.fingerprint
-    )
+    assert second.save_model(tmp_path / "a.pt").card.fingerprint == whole.save_model(tmp_path / "b.pt").card.fingerprint
 
 
 def test_the_average_follows_the_weights(tictactoe, small_settings):

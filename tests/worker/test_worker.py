@@ -60,7 +60,9 @@ def test_a_game_that_never_ends_is_reported(tmp_path):
     text = (Path(__file__).parents[1] / "toys.py").read_text()
     path = tmp_path / "endless.py"
     path.write_text(text.replace('"again", (1, PILE), 2, 2, PILE', '"endless", (1, PILE), 2, 2, 2'))
-    with pytest.raises(GameError, match="not over after 2 plies, but the game declares max_plies = 2; run `selfplay check"):
+    with pytest.raises(
+        GameError, match="not over after 2 plies, but the game declares max_plies = 2; run `selfplay check"
+    ):
         play(load_rules(f"{path}:AgainGame"), range(5), slots=5)
 
 
@@ -75,19 +77,27 @@ def model(tictactoe, tmp_path_factory):
 
 
 def worker(out, device="cpu", game="tictactoe"):
-    return Worker(
-        WorkerSetup(game=game, out=str(out), seed=4, device=device, search=SEARCH, worker=WorkerSettings())
-    )
+    return Worker(WorkerSetup(game=game, out=str(out), seed=4, device=device, search=SEARCH, worker=WorkerSettings()))
 
 
 def task(path, **changes):
-    fields = {"model": str(path.with_suffix(".onnx")), "fingerprint": "", "round": 1, "first_game": 0, "num_games": 15}
+    fields = {
+        "model": str(path.with_suffix(".onnx")),
+        "fingerprint": "",
+        "round": 1,
+        "first_game": 0,
+        "num_games": 15,
+    }
     return WorkerTask(**{**fields, **changes})
 
 
 def test_a_worker_writes_its_games_and_reports(model, tmp_path):
     messages = [message for message in worker(tmp_path / "w").play(task(model)) if message]
-    assert [message["event"] for message in messages if message["event"] != "progress"] == ["batch", "batch", "done"]
+    assert [message["event"] for message in messages if message["event"] != "progress"] == [
+        "batch",
+        "batch",
+        "done",
+    ]
     done = messages[-1]
     assert done["games"] == 15
     assert done["simulations"] > 15 * 5

@@ -1,0 +1,32 @@
+"""A service that does as it is told."""
+
+import os
+import time
+
+from selfplay.errors import UsageError
+
+
+def make(settings):
+    return Obedient(settings["name"])
+
+
+class Obedient:
+    def __init__(self, name):
+        self.name = name
+
+    def handle(self, message):
+        match message["do"]:
+            case "count":
+                for n in range(message["to"]):
+                    yield {"n": n, "name": self.name}
+                    yield None
+            case "fail":
+                raise UsageError("as asked")
+            case "crash":
+                raise RuntimeError("out of the blue")
+            case "pid":
+                yield {"pid": os.getpid()}
+            case "forever":
+                while True:
+                    time.sleep(0.01)
+                    yield None

@@ -1,0 +1,116 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from selfplay.engines.engine import Answer, Ended
+from selfplay.engines.inline import InlineEngine
+from selfplay.engines.local import LocalEngine
+from selfplay.errors import UsageError
+
+SERVICE = "service_for_tests:make"
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    engine = LocalEngine(tmp_path)
+    yield engine
+    engine.stop_all()
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    return InlineEngine()
+
+
+def answers(engine, count, seconds=20):
+    """The next `count` things that happen."""
+    found, until = [], time.monotonic() + seconds
+    while len(found) < count:
+        found += engine.poll(0.05)
+        assert time.monotonic() < until, f"only {found}"
+    return found
+
+
+@pytest.mark.parametrize("kind", ["local", "inline"])
+def test_messages_are_answered_in_order_by_each_child(request, kind):
+    engine = request.getfixturevalue(kind)
+    for name in ("a", "b"):
+        engine.start(name, SERVICE, {"name": name})
+        engine.send(name, {"do": "count", "to": 2})
+        engine.send(name, {"do": "count", "to": 1})
+    found = answers(engine, 6)
+    for name in ("a", "b"):
+        assert [item.message["n"] for item in found if item.child == name] == [0, 1, 0]
+        assert {item.message["name"] for item in found if item.child == name} == {name}
+    engine.stop("a")
+    engine.send("b", {"do": "count", "to": 1})
+    assert answers(engine, 1) == [Answer("b", {"n": 0, "name": "b"})]
+
+
+def test_a_clear_error_travels_as_a_message_and_the_child_lives_on(local):
+    local.start("a", SERVICE, {"name": "a"})
+    local.send("a", {"do": "fail"})
+    assert answers(local, 1) == [Answer("a", {"event": "failed", "reason": "as asked", "exit_code": 2})]
+    local.send("a", {"do": "count", "to": 1})
+    assert answers(local, 1)[0].message["n"] == 0
+
+
+def test_errors_of_inline_children_surface_as_they_are(inline):
+    inline.start("a", SERVICE, {"name": "a"})
+    inline.send("a", {"do": "fail"})
+    with pytest.raises(UsageError, match="as asked"):
+        inline.poll(0)
+
+
+def test_a_crash_is_reported_with_its_code_and_the_log_tells_why(local, tmp_path):
+    local.start("a", SERVICE, {"name": "a"})
+    local.send("a", {"do": "crash"})
+    assert answers(local, 1) == [Ended("a", 1)]
+    assert "RuntimeError: out of the blue" in (tmp_path / "a.log").read_text()
+    local.start("b", SERVICE, {"name": "b"})
+    local.send("b", {"do": "pid"})
+    os.kill(answers(local, 1)[0].message["pid"], signal.SIGKILL)
+    assert answers(local, 1) == [Ended("b", -9)]
+
+
+def test_stopping_ends_children_at_work_without_reporting_a_death(local):
+    local.start("a", SERVICE, {"name": "a"})
+    local.send("a", {"do": "pid"})
+    pid = answers(local, 1)[0].message["pid"]
+    local.send("a", {"do": "forever"})
+    local.stop("a")
+    assert local.poll(0.1) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_children_end_when_their_coordinator_is_killed(tmp_path):
+    code = (
+        "import os, pathlib, time\nfrom selfplay.engines.local import LocalEngine\n"
+        f"engine = LocalEngine(pathlib.Path({str(tmp_path)!r}))\n"
+        f"engine.start('a', {SERVICE!r}, {{'name': 'a'}})\nengine.send('a', {{'do': 'pid'}})\n"
+        "found = []\nwhile not found: found = engine.poll(0.1)\n"
+        "engine.send('a', {'do': 'forever'})\nprint(found[0].message['pid'], flush=True)\ntime.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    until = time.monotonic() + 2
+    while os.path.exists(f"/proc/{pid}") if sys.platform == "linux" else _alive(pid):
+        assert time.monotonic() < until, "the child outlived its coordinator by two seconds"
+        time.sleep(0.02)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
