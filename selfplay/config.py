@@ -25,11 +25,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of the settings file."""
 
 
-class GameSettings(Group):
+class GameSettings(Group, frozen=True):
     name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1)] = "connect4"
 
 
-class NetworkSettings(Group):
+class NetworkSettings(Group, frozen=True):
     blocks: Annotated[int, Meta(description="residual blocks, 1 to 80", ge=1, le=80)] = 4
     channels: Annotated[int, Meta(description="channels of the tower, 4 to 1024", ge=4, le=1024)] = 32
     policy_channels: Annotated[int, Meta(description="channels of the policy head, 1 to 256", ge=1, le=256)] = 16
@@ -37,7 +37,7 @@ class NetworkSettings(Group):
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
 
 
-class SearchSettings(Group):
+class SearchSettings(Group, frozen=True):
     simulations: Annotated[
         int,
         Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
@@ -77,7 +77,7 @@ class SearchSettings(Group):
     reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
 
 
-class SelfPlaySettings(Group):
+class SelfPlaySettings(Group, frozen=True):
     games_per_round: Annotated[int, Meta(description="games between two trainings", ge=1, le=10_000_000)] = 100
     seed: Annotated[
         int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
@@ -88,7 +88,7 @@ class SelfPlaySettings(Group):
     ] = "auto"
 
 
-class TrainingSettings(Group):
+class TrainingSettings(Group, frozen=True):
     batch_size: Annotated[int, Meta(description="positions per optimizer step", ge=2, le=65_536)] = 256
     passes: Annotated[float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)] = (
         8.0
@@ -116,14 +116,14 @@ class TrainingSettings(Group):
     ] = 0
 
 
-class WorkerSettings(Group):
+class WorkerSettings(Group, frozen=True):
     games_in_parallel: Annotated[int, Meta(description="games a worker plays side by side", ge=1, le=4096)] = 64
     cache_positions: Annotated[
         int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)
     ] = 131_072
 
 
-class Settings(Group):
+class Settings(Group, frozen=True):
     """All settings of a run; every default written out."""
 
     game: GameSettings = GameSettings()

@@ -94,12 +94,12 @@ def source_of(function: Callable[..., Any]) -> str:
     return ast.unparse(tree)
 
 
-class _IdentityCache(FunctionCache):  # type: ignore[misc]  # Numba carries no types
+class _IdentityCache(FunctionCache):
     """Numba's disk cache, keyed by signature, processor and the kernel's identity."""
 
     def __init__(self, function: Callable[..., Any], identity: str) -> None:
         self._identity = identity
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]  # Numba carries no types
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return sig, codegen.magic_tuple(), self._identity

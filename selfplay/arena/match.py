@@ -100,9 +100,9 @@ def _play_ply(
     rules: Rules,
     player: Player,
     states: States,
-    games: np.ndarray,  # type: ignore[type-arg]  # [n] int, games in which the player is to move
+    games: np.ndarray,  # [n] int, games in which the player is to move
     rngs: list[np.random.Generator],
-    results: np.ndarray,  # type: ignore[type-arg]
+    results: np.ndarray,
 ) -> None:
     current = states[games]
     movers = rules.describe(current.copy()).to_move

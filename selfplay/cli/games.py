@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import msgspec
 
@@ -19,7 +21,7 @@ def command(as_json: bool) -> None:
     """
     from selfplay.games.registry import BUILT_IN, load_class
 
-    games = []
+    games: list[dict[str, Any]] = []
     for name in BUILT_IN:
         game = load_class(name)
         games.append(
@@ -35,6 +37,6 @@ def command(as_json: bool) -> None:
         click.echo(msgspec.json.encode(games).decode())
         return
     for facts in games:
-        height, width = facts["board"]  # type: ignore[misc]  # a list of two numbers, made above
-        click.echo(f"{facts['name']:<12} {height} × {width}, {facts['actions']} actions. {facts['about']}")
+        board = " × ".join(map(str, facts["board"]))
+        click.echo(f"{facts['name']:<12} {board}, {facts['actions']} actions. {facts['about']}")
     click.echo("Your own: path/to/file.py:Class, see TRAINING_GUIDE.md")

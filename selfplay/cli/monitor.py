@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,7 @@ def command(data: Path, once: bool, as_json: bool, interval: float) -> None:
             if as_json:
                 click.echo(msgspec.json.encode(asdict(snapshot)).decode())
             else:
-                refreshed = not once and click.get_text_stream("stdout").isatty()
+                refreshed = not once and sys.stdout.isatty()
                 click.echo((_CLEAR if refreshed else "") + render(snapshot))
             if once:
                 return

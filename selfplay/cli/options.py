@@ -10,7 +10,7 @@ import click
 MODEL_PATH = click.Path(path_type=Path, dir_okay=False)
 
 
-class Workers(click.ParamType):
+class Workers(click.ParamType[int]):
     """A number of workers, or `auto` for the cores this process may use."""
 
     name = "N|auto"

@@ -23,13 +23,17 @@ def final_matches(
     untrained.name = f"round 0 with the same {simulations} simulations"
     for opponent in (RandomPlayer(rules), untrained):
         title = f"{model.name} against {opponent.name}"
+
+        def report(done: int, title: str = title) -> None:
+            on_progress(f"{title}: {done}/{games} games")
+
         result = play_match(
             rules,
             model,
             opponent,
             games=games,
             seed=settings.selfplay.seed,
-            on_progress=lambda done, title=title: on_progress(f"{title}: {done}/{games} games"),
+            on_progress=report,
         )
         low, high = result.interval
         events.add(

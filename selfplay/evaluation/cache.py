@@ -159,7 +159,7 @@ def fill_in(source: Any, fresh_priors: Any, fresh_values: Any, priors: Any, valu
 @kernel
 def bucket(table: Any, key: Any) -> int:
     """The first place of the key's bucket."""
-    return np.int64(key[0] & np.uint64(len(table.used) // WAYS - 1)) * WAYS
+    return int(np.int64(key[0] & np.uint64(len(table.used) // WAYS - 1))) * WAYS
 
 
 @kernel

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from selfplay.errors import ModelError
@@ -27,9 +29,13 @@ class OnnxEvaluator:
             check_game(self.card, info, path)
 
     def evaluate(self, positions: Positions) -> Evaluation:
-        planes = positions.rules.encode(positions.states)
-        logits, outcomes = self._session.run(["policy_logits", "outcome"], {"planes": planes})
+        logits, outcomes = self.run(positions.rules.encode(positions.states))
         return Evaluation(masked_softmax(logits, positions.legal), outcomes[:, 0] - outcomes[:, 2])
+
+    def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The bare network: planes [n, P, H, W] -> (policy logits [n, A], outcome probabilities [n, 3])."""
+        logits, outcomes = self._session.run(["policy_logits", "outcome"], {"planes": planes})
+        return logits, outcomes
 
 
 def _open_session(content: bytes, path: Path) -> onnxruntime.InferenceSession:

@@ -238,4 +238,4 @@ def replay(rules: Rules, moves: Sequence[int]) -> tuple[States, Advanced]:
         known = rules.advance(state, np.array([move], np.int32))
         states.append(state)
         facts.append(known)
-    return np.concatenate(states), Advanced(*(np.concatenate(column) for column in zip(*facts, strict=True)))
+    return np.concatenate(states), Advanced._make(np.concatenate(column) for column in zip(*facts, strict=True))

@@ -69,5 +69,5 @@ class ObjectRules(Rules):
         while outcome == ONGOING:
             mover = self._game.to_move(state)
             actions = self._game.legal(state)
-            state, outcome = self._game.play(state, int(actions[rng.integers(len(actions))]))
+            state, outcome = self._game.play(state, int(actions[int(rng.integers(len(actions)))]))
         return outcome if mover == first else -outcome

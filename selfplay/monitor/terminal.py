@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from selfplay.monitor.snapshot import Snapshot, WorkerView
+from selfplay.rundir.events import Event
 
 _ROUNDS_SHOWN = 5
 
@@ -67,12 +68,14 @@ def _rounds(snapshot: Snapshot) -> list[str]:
     if not snapshot.trained:
         return []
     lines = [f"{'round':<8}{'policy loss':>12}{'floor':>8}{'value loss':>12}{'window':>10}{'seconds':>9}  model"]
-    for event in snapshot.trained[-_ROUNDS_SHOWN:]:
-        lines.append(
-            f"{event['round']:<8}{event['policy']:>12.3f}{event['policy_floor']:>8.3f}{event['value']:>12.3f}"
-            f"{event['window']:>10,}{event['seconds']:>9.1f}  {event['fingerprint'][:12]}"
-        )
-    return [*lines, ""]
+    return [*lines, *(_round(event) for event in snapshot.trained[-_ROUNDS_SHOWN:]), ""]
+
+
+def _round(event: Event) -> str:
+    return (
+        f"{event['round']:<8}{event['policy']:>12.3f}{event['policy_floor']:>8.3f}{event['value']:>12.3f}"
+        f"{event['window']:>10,}{event['seconds']:>9.1f}  {event['fingerprint'][:12]}"
+    )
 
 
 def _matches(snapshot: Snapshot) -> list[str]:

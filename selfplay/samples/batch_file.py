@@ -154,7 +154,7 @@ def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]
         raise BatchError(f"game {game.number} says outcome {game.outcome}, its moves lead to {outcome}")
     for ply, policy in enumerate(game.policies):
         _check_policy(game, ply, policy, known.legal[ply])
-    return states[:-1], Advanced(*(column[:-1] for column in known))
+    return states[:-1], Advanced._make(column[:-1] for column in known)
 
 
 def outcome_for_first(known: Advanced, plies: int) -> int:
@@ -167,14 +167,15 @@ def outcome_for_first(known: Advanced, plies: int) -> int:
 def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
     """Weights [A] as action, weight, action, weight, …, without the zeros."""
     actions = np.flatnonzero(weights)
-    return np.column_stack([actions, weights[actions]]).ravel().tolist()  # type: ignore[no-any-return]
+    return np.column_stack([actions, weights[actions]]).ravel().tolist()
 
 
 def dense_policy(pairs: list[int], num_actions: int) -> npt.NDArray[np.float32]:
     """Probabilities [A] from action, weight, action, weight, …"""
     policy = np.zeros(num_actions, np.float32)
     policy[pairs[::2]] = pairs[1::2]
-    return policy / policy.sum()
+    policy /= policy.sum()
+    return policy
 
 
 def _check_policy(game: GameRecord, ply: int, policy: list[int], legal: npt.NDArray[np.bool_]) -> None:

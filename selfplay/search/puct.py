@@ -85,7 +85,7 @@ class Puct:
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
         """What the network shall learn to expect here: the root's visit counts [A]."""
-        return tree.visits[game, 0].copy()
+        return np.array(tree.visits[game, 0])
 
     def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int:
         """The move to play at `ply` of a self-play game, drawn by temperature."""

@@ -106,7 +106,7 @@ class Search:
 
     def finished(self) -> list[int]:
         """Slots that have their visits and wait for a move."""
-        return np.flatnonzero(self._steps_left == 0).tolist()  # type: ignore[no-any-return]  # NumPy says object
+        return np.flatnonzero(self._steps_left == 0).tolist()
 
     def simulations_made(self, slot: int) -> int:
         """Simulations made for this move, without the visits kept from the move before."""

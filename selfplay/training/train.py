@@ -71,7 +71,7 @@ class Trainer:
     def train_on_samples(self, samples: Samples) -> Losses:
         """Optimizer steps over samples [n], `batch_size` at a time in the order given; mean losses before each."""
         size = self._settings.batch_size
-        parts = [Samples(*(c[i : i + size] for c in samples)) for i in range(0, len(samples.planes), size)]
+        parts = [Samples._make(c[i : i + size] for c in samples) for i in range(0, len(samples.planes), size)]
         losses = np.array([self._step(part) for part in parts])
         weights = np.array([len(part.planes) for part in parts])
         policy, value, floor = (float(mean) for mean in weights @ losses / weights.sum())
@@ -104,7 +104,7 @@ class Trainer:
         losses = policy_loss(policy_logits, legal, policy), outcome_loss(outcome_logits, outcome)
         total = losses[0] + self._settings.value_weight * losses[1]
         self._optimizer.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.gradient_clip)
         self._optimizer.step()
         self.steps += 1

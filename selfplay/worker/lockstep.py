@@ -38,7 +38,7 @@ class _Seat:
     number: int
     seed: int
     rng: np.random.Generator
-    legal: np.ndarray  # type: ignore[type-arg]  # [A] bool, of the current position
+    legal: np.ndarray  # [A] bool, of the current position
     to_move: int
     moves: list[int] = field(default_factory=list)
     policies: list[list[int]] = field(default_factory=list)
