@@ -15,13 +15,14 @@ import numpy.typing as npt
 from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
 from selfplay.kernels import kernel
 
-WAYS = 4  # entries that share a bucket; a full bucket loses one of them, picked by the newcomer's hash
+WAYS = 4  # entries that share a bucket
+EMPTY, STORED, HIT = 0, 1, 2  # states of an entry; HIT = found again since it was stored or last spared
 
 
 class Table(NamedTuple):
     """C remembered evaluations, C a power of two (0 = no memory)."""
 
-    used: npt.NDArray[np.bool_]  # [C]
+    state: npt.NDArray[np.uint8]  # [C] EMPTY, STORED or HIT
     keys: npt.NDArray[np.uint64]  # [C, 2]
     priors: npt.NDArray[np.float32]  # [C, A]
     values: npt.NDArray[np.float32]  # [C]
@@ -56,7 +57,7 @@ class CachedEvaluator:
         self.counts = CacheCounts()
         self._evaluator = evaluator
         self._table = Table(
-            np.zeros(capacity, np.bool_),
+            np.zeros(capacity, np.uint8),
             np.zeros((capacity, 2), np.uint64),
             np.zeros((capacity, actions), np.float32),
             np.zeros(capacity, np.float32),
@@ -100,6 +101,7 @@ def look_up(
     for i in range(len(keys)):
         place = find(table, keys[i])
         if place >= 0:
+            table.state[place] = HIT
             priors[i] = table.priors[place]
             values[i] = table.values[place]
             source[i] = -1
@@ -119,32 +121,45 @@ def look_up(
 @kernel
 def find(table: Any, key: Any) -> int:
     """The place of a key in the table, or -1."""
-    if len(table.used) == 0:
+    if len(table.state) == 0:
         return -1
-    first = bucket(table, key)
+    first: int = bucket(table, key)
     for place in range(first, first + WAYS):
-        if table.used[place] and equal_keys(table.keys[place], key):
+        if table.state[place] != EMPTY and equal_keys(table.keys[place], key):
             return place
     return -1
 
 
 @kernel
 def remember(table: Any, keys: Any, rows: Any, priors: Any, values: Any) -> None:
-    """Store evaluation j under keys[rows[j]], in a free place of its bucket or over another entry."""
-    if len(table.used) == 0:
+    """Store evaluation j under keys[rows[j]], in a place of its bucket that is empty or was not asked for lately."""
+    if len(table.state) == 0:
         return
     for j in range(len(rows)):
-        key = keys[rows[j]]
-        first = bucket(table, key)
-        place = first + np.int64(key[1] >> np.uint64(62))
-        for candidate in range(first, first + WAYS):
-            if not table.used[candidate]:
-                place = candidate
-                break
-        table.used[place] = True
-        table.keys[place] = key
+        place = victim(table, keys[rows[j]])
+        table.state[place] = STORED
+        table.keys[place] = keys[rows[j]]
         table.priors[place] = priors[j]
         table.values[place] = values[j]
+
+
+@kernel
+def victim(table: Any, key: Any) -> int:
+    """The place for a new key: an empty one, else the first that was not found again, sparing those that were.
+
+    Second chance (Corbato 1968): openings, which every game asks for, outlive the endings of single games.
+    """
+    first: int = bucket(table, key)
+    for place in range(first, first + WAYS):
+        if table.state[place] == EMPTY:
+            return place
+    start = np.int64(key[1] >> np.uint64(62))  # a different first candidate for each key
+    for step in range(2 * WAYS):
+        place = first + (start + step) % WAYS
+        if table.state[place] == STORED:
+            return place
+        table.state[place] = STORED
+    return first
 
 
 @kernel
@@ -159,7 +174,7 @@ def fill_in(source: Any, fresh_priors: Any, fresh_values: Any, priors: Any, valu
 @kernel
 def bucket(table: Any, key: Any) -> int:
     """The first place of the key's bucket."""
-    return int(np.int64(key[0] & np.uint64(len(table.used) // WAYS - 1))) * WAYS
+    return int(np.int64(key[0] & np.uint64(len(table.state) // WAYS - 1))) * WAYS
 
 
 @kernel

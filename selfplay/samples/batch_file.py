@@ -166,8 +166,7 @@ def outcome_for_first(known: Advanced, plies: int) -> int:
 
 def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
     """Weights [A] as action, weight, action, weight, …, without the zeros."""
-    actions = np.flatnonzero(weights)
-    return np.column_stack([actions, weights[actions]]).ravel().tolist()
+    return [figure for pair in enumerate(weights.tolist()) if pair[1] for figure in pair]
 
 
 def dense_policy(pairs: list[int], num_actions: int) -> npt.NDArray[np.float32]:

@@ -20,6 +20,8 @@ from selfplay.kernels import kernel
 from selfplay.search.simulate import descent_kernel
 from selfplay.search.tree import Tree
 
+_SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
+
 
 class PuctConstants(NamedTuple):
     """Settings as the kernel sees them."""
@@ -80,8 +82,9 @@ class Puct:
     def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Draw the root's exploration noise over its legal actions [A]."""
         if self.constants.noise_fraction > 0.0:
-            tree.noise[game] = 0.0
-            tree.noise[game, legal] = rng.dirichlet(np.full(legal.sum(), self._settings.noise_alpha))
+            # A Dirichlet draw is a normalised vector of gamma draws; illegal actions keep a share of zero.
+            shares = rng.standard_gamma(self._settings.noise_alpha, len(legal)) * legal
+            tree.noise[game] = shares / max(shares.sum(), _SMALLEST_SUM)
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
         """What the network shall learn to expect here: the root's visit counts [A]."""
@@ -100,6 +103,20 @@ def draw_by_temperature(visits: npt.NDArray[np.int32], temperature: float, rng: 
     """An action with probability proportional to visits^(1/temperature); at 0 the most visited, first of equals."""
     if temperature == 0.0:
         return int(visits.argmax())
-    weights = (visits / visits.max()) ** (1.0 / temperature)
-    cumulative = weights.cumsum()
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    return int(draw(visits, 1.0 / temperature, rng.random()))
+
+
+@kernel
+def draw(visits: Any, power: float, uniform: float) -> int:
+    """The action at which the running sum of visits^power passes the share `uniform` (0 to 1) of the whole."""
+    highest = visits.max()
+    weights = (visits / highest) ** power
+    left = uniform * weights.sum()
+    last = 0
+    for action in range(len(visits)):
+        if visits[action] > 0:
+            last = action
+            left -= weights[action]
+            if left < 0.0:
+                break
+    return last

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from selfplay.evaluation.evaluator import Evaluator
 from selfplay.games.game import Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, reroot
+from selfplay.search.tree import NO_CHILD, Tree, reroot, root_value
 
 IDLE = -1
 
@@ -116,8 +116,7 @@ class Search:
     def value(self, slot: int) -> float:
         """Mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1."""
         tree = self._simulator.tree
-        total = float(tree.value[slot, 0]) + float(tree.value_sum[slot, 0].sum())
-        return total / (1 + int(tree.visits[slot, 0].sum()))
+        return float(root_value(tree, slot))
 
     def state(self, slot: int) -> States:
         """The root's state [1]."""
@@ -151,7 +150,7 @@ class Search:
         count = 0
         if self._reuse_tree and tree.size[slot] > 0:
             count = reroot(tree, slot, action, self._kept)
-            states[slot, :count] = states[slot, self._kept[:count]]
+            states[slot, :count] = states[slot].take(self._kept[:count])
         if count == 0:
             self.put(slot, next_state)
             return

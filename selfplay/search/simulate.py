@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.evaluation.evaluator import Evaluator, Positions
-from selfplay.games.game import ONGOING, Rules, States
+from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
+from selfplay.games.game import Rules, States
 from selfplay.kernels import Kernel, kernel
 from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_leaves, finish_leaves, new_trees
 
@@ -55,6 +55,9 @@ def descent_kernel(choose: Kernel) -> Kernel:
     return kernel(descend)
 
 
+_NOTHING = Evaluation(np.empty((0, 0), np.float32), np.empty(0, np.float32))
+
+
 class Simulator:
     """The arrays of B searches of one game, and the step that grows them all.
 
@@ -72,6 +75,7 @@ class Simulator:
         self.tree: Tree = new_trees(games, nodes, rules.info.num_actions)
         self.states: States = rules.empty((games, nodes))  # [B, N] the state of each node
         self._descend = descend
+        self._rows = np.empty(games, np.int32)  # of each new leaf among those to evaluate, -1 = the game is over there
         self._new = [np.empty(games, np.int32) for _ in range(4)]  # games, parents, actions, leaves of a step
 
     def step(self, games: npt.NDArray[np.int32], constants: Any) -> None:
@@ -83,12 +87,13 @@ class Simulator:
         states = self.states[new_games, parents]
         known = self.rules.advance(states, actions)
         self.states[new_games, leaves] = states
-        describe_leaves(self.tree, new_games, leaves, known.outcomes, known.to_move, known.legal, ONGOING)
-        ongoing = known.outcomes == ONGOING
-        rows = np.where(ongoing, ongoing.cumsum(dtype=np.int32) - 1, -1)
-        if not ongoing.all():
-            states, known_legal, keys = states[ongoing], known.legal[ongoing], known.keys[ongoing]
-        else:
-            known_legal, keys = known.legal, known.keys
-        evaluation = self.evaluator.evaluate(Positions(self.rules, states, known_legal, keys))
+        rows = self._rows[:count]
+        ongoing = describe_leaves(self.tree, new_games, leaves, known.outcomes, known.to_move, known.legal, rows)
+        if ongoing == 0:
+            finish_leaves(self.tree, new_games, leaves, rows, *_NOTHING)
+            return
+        positions = Positions(self.rules, states, known.legal, known.keys)
+        if ongoing < count:
+            positions = positions.take(rows >= 0)
+        evaluation = self.evaluator.evaluate(positions)
         finish_leaves(self.tree, new_games, leaves, rows, evaluation.priors, evaluation.values)

@@ -1,6 +1,6 @@
 """Search trees of B games as arrays, and the kernels that grow, update and re-root them.
 
-Knows nothing of games, networks or how an action is chosen. Letters: B games, N nodes per tree, A actions.
+Knows no game's rules, no network, and not how an action is chosen. Letters: B games, N nodes per tree, A actions.
 
 Node 0 is the root. A node's value is seen by the player to move in that node; an edge's values by the player to
 move in the node the edge leaves. Players may move twice running, so signs come from `to_move`, never from depth.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from selfplay.games.game import ONGOING
 from selfplay.kernels import kernel
 
 NO_CHILD = -1
@@ -81,17 +82,36 @@ def back_up(tree: Any, game: int, leaf: int) -> None:
 
 
 @kernel
-def describe_leaves(tree: Any, games: Any, leaves: Any, outcomes: Any, to_move: Any, legal: Any, ongoing: int) -> None:
-    """Write what the rules say of new leaves [n] into the trees. An outcome is seen by the parent's mover."""
+def root_value(tree: Any, game: int) -> float:
+    """Mean of the root's evaluation and all simulations, seen by the player to move there."""
+    visits, total = 1, float(tree.value[game, 0])
+    for action in range(tree.visits.shape[2]):
+        visits += tree.visits[game, 0, action]
+        total += tree.value_sum[game, 0, action]
+    return total / visits
+
+
+@kernel
+def describe_leaves(tree: Any, games: Any, leaves: Any, outcomes: Any, to_move: Any, legal: Any, rows: Any) -> int:
+    """Write what the rules say of new leaves [n] into the trees. An outcome is seen by the parent's mover.
+
+    rows[i] = the leaf's place among those where the game goes on, -1 where it is over; returns how many go on.
+    """
+    going_on = 0
     for i in range(len(games)):
         game, leaf = games[i], leaves[i]
         tree.to_move[game, leaf] = to_move[i]
         tree.legal[game, leaf] = legal[i]
         tree.prior[game, leaf, :] = 0.0
-        tree.terminal[game, leaf] = outcomes[i] != ongoing
-        if outcomes[i] != ongoing:
+        tree.terminal[game, leaf] = outcomes[i] != ONGOING
+        if outcomes[i] == ONGOING:
+            rows[i] = going_on
+            going_on += 1
+        else:
+            rows[i] = -1
             same_player = tree.to_move[game, tree.parent[game, leaf]] == to_move[i]
             tree.value[game, leaf] = outcomes[i] if same_player else -outcomes[i]
+    return going_on
 
 
 @kernel
