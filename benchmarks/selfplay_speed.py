@@ -33,6 +33,7 @@ from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import inference_twin
 from selfplay.worker.lockstep import Lockstep
+from selfplay.worker.process import spare_the_collector
 
 BATCHES = (1, 8, 16, 32, 64, 128, 256, 512)
 SEED = 0
@@ -62,6 +63,7 @@ class Bench:
         self.cached = CachedEvaluator(self.network, actions=self.rules.info.num_actions, positions=positions)
         search = from_tree({"search": {**preset("connect4")["search"], "simulations": case.simulations}}, where="case")
         self.lockstep = Lockstep(self.rules, self.cached, search.search, slots=games, run_seed=SEED, round_number=1)
+        spare_the_collector()  # as a worker does
         self._play = self.lockstep.play(range(10**9))
         self._planes = self._positions()
 
@@ -87,7 +89,8 @@ class Bench:
 
     def _positions(self) -> np.ndarray:
         """Planes [512, P, H, W] of positions from random games."""
-        rng, planes = np.random.default_rng(SEED), []
+        rng = np.random.default_rng(SEED)
+        planes: list[np.ndarray] = []
         while len(planes) < max(BATCHES):
             state = self.rules.start(1)
             known = self.rules.describe(state)
@@ -201,7 +204,7 @@ def main() -> None:
     usable = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
         models = {case: untrained_model(case, Path(folder)) for case in CASES}
-        cases = CASES
+        cases: tuple[Case, ...] = CASES
         if arguments.model:
             path = inference_twin(arguments.model)
             card = OnnxEvaluator(path).card

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import hashlib
 import inspect
 import textwrap
@@ -114,7 +115,9 @@ def _compile(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
     twin = _with_references(function, references, identity)
     compiled = numba.njit(twin)
     compiled.selfplay_identity = identity
-    compiled._cache = _IdentityCache(twin, identity)
+    # Numba raises RuntimeError where no cache folder can be written: then every process compiles for itself.
+    with contextlib.suppress(RuntimeError):
+        compiled._cache = _IdentityCache(twin, identity)
     return compiled
 
 

@@ -12,8 +12,9 @@ from selfplay.cli.options import MODEL_PATH
 @click.command("play", context_settings={"show_default": True})
 @click.argument("model", type=MODEL_PATH, default="model.pt")
 @click.option("--simulations", type=click.IntRange(min=1), default=200, help="How hard the agent thinks.")
+@click.option("--game", help="Where the game's file lies now, if it was moved: path/to/file.py:Class.")
 @click.option("--second", is_flag=True, help="Let the agent begin.")
-def command(model: Path, simulations: int, second: bool) -> None:
+def command(model: Path, simulations: int, game: str | None, second: bool) -> None:
     """Play against MODEL. The agent shows what it thinks of its moves; type hint, undo or quit at any time.
 
     \b
@@ -27,7 +28,7 @@ def command(model: Path, simulations: int, second: bool) -> None:
 
     card = card_of(str(model))
     assert card is not None
-    rules = load_rules(card.spec)
+    rules = load_rules(game or card.spec)
     session = Session(rules, open_model(model, rules, simulations=simulations), human=1 if second else 0)
     click.echo(f"{card.game}, {model}, round {card.round}, {simulations} simulations per move")
     play_in_terminal(session, rules, ask=_ask, say=click.echo)

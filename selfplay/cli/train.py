@@ -48,6 +48,7 @@ def command(**options: Any) -> None:
 
     from selfplay.coordinator.coordinator import Coordinator, Options
     from selfplay.coordinator.display import Display
+    from selfplay.coordinator.prepare import compile_kernels
     from selfplay.coordinator.run import RunRequest, open_run
     from selfplay.rundir.layout import RunLayout
     from selfplay.rundir.lock import hold
@@ -65,8 +66,9 @@ def command(**options: Any) -> None:
     layout = RunLayout(request.data)
     _make_folder(request.data)
     with hold(layout.lock):
-        with console.status("preparing: compiling the rules (once for each version of a game's rules)"):
+        with console.status("preparing: compiling the game's rules and the search, once"):
             run = open_run(request)
+            compile_kernels(run.settings)
         began = "a new run" if run.is_new else "going on"
         console.print(f"{run.settings.game.name}: {began} in {run.layout.root}, {options['workers']} workers")
         with Display(console) as display:

@@ -153,7 +153,7 @@ def victim(table: Any, key: Any) -> int:
     for place in range(first, first + WAYS):
         if table.state[place] == EMPTY:
             return place
-    start = np.int64(key[1] >> np.uint64(62))  # a different first candidate for each key
+    start = int(key[1] >> np.uint64(62))  # a different first candidate for each key
     for step in range(2 * WAYS):
         place = first + (start + step) % WAYS
         if table.state[place] == STORED:

@@ -93,7 +93,7 @@ class Search:
 
     def step(self) -> int:
         """One simulation in every unfinished slot; the number of slots that took part."""
-        games = np.flatnonzero(self._steps_left > 0).astype(np.int32)
+        games = (self._steps_left > 0).nonzero()[0].astype(np.int32)
         if len(games):
             self._simulator.step(games, self.method.constants)
             self._steps_left[games] -= 1
@@ -106,7 +106,8 @@ class Search:
 
     def finished(self) -> list[int]:
         """Slots that have their visits and wait for a move."""
-        return np.flatnonzero(self._steps_left == 0).tolist()
+        slots: list[int] = (self._steps_left == 0).nonzero()[0].tolist()
+        return slots
 
     def simulations_made(self, slot: int) -> int:
         """Simulations made for this move, without the visits kept from the move before."""

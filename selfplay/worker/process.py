@@ -9,6 +9,7 @@ As a service (`engines/engine.py`) it takes tasks; `selfplay worker` gives it on
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ class Worker:
     def __init__(self, setup: WorkerSetup) -> None:
         self._setup = setup
         self._rules = load_rules(setup.game)
+        spare_the_collector()
         self._fingerprint: str | None = None
         self._evaluator: CachedEvaluator | None = None
 
@@ -140,6 +142,13 @@ class Worker:
         self._evaluator.counts.reset()
         assert self._fingerprint is not None
         return self._evaluator, self._fingerprint
+
+
+def spare_the_collector() -> None:
+    """Take all that is loaded by now out of garbage collection: modules live as long as the process, and walking
+    through them costs some percent of a worker's speed."""
+    gc.collect()
+    gc.freeze()
 
 
 def load_network(path: Path, *, device: str) -> tuple[Evaluator, ModelCard]:
