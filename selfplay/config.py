@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
-import tomlkit
 from msgspec import Meta
 
 from selfplay.errors import UsageError, nearest
@@ -191,6 +190,8 @@ def read_toml(path: Path) -> Tree:
 
 def to_toml(settings: Settings, *, heading: str) -> str:
     """A TOML file with every field, each under a comment that says what it is."""
+    import tomlkit  # only who writes settings needs it; workers stay small
+
     document = tomlkit.document()
     for line in heading.splitlines():
         document.add(tomlkit.comment(line))
