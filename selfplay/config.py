@@ -25,10 +25,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class GameSettings(Group, frozen=True):
+    """What is played."""
+
     name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1)] = "connect4"
 
 
 class NetworkSettings(Group, frozen=True):
+    """Size of the network."""
+
     blocks: Annotated[int, Meta(description="residual blocks, 1 to 80", ge=1, le=80)] = 4
     channels: Annotated[int, Meta(description="channels of the tower, 4 to 1024", ge=4, le=1024)] = 32
     policy_channels: Annotated[int, Meta(description="channels of the policy head, 1 to 256", ge=1, le=256)] = 16
@@ -37,6 +41,8 @@ class NetworkSettings(Group, frozen=True):
 
 
 class SearchSettings(Group, frozen=True):
+    """How a move is searched and chosen in self-play."""
+
     simulations: Annotated[
         int,
         Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
@@ -77,6 +83,8 @@ class SearchSettings(Group, frozen=True):
 
 
 class SelfPlaySettings(Group, frozen=True):
+    """What a round is."""
+
     games_per_round: Annotated[int, Meta(description="games between two trainings", ge=1, le=10_000_000)] = 100
     seed: Annotated[
         int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
@@ -88,6 +96,8 @@ class SelfPlaySettings(Group, frozen=True):
 
 
 class TrainingSettings(Group, frozen=True):
+    """How a round is trained, and on what."""
+
     batch_size: Annotated[int, Meta(description="positions per optimizer step", ge=2, le=65_536)] = 256
     passes: Annotated[float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)] = (
         8.0
@@ -116,6 +126,8 @@ class TrainingSettings(Group, frozen=True):
 
 
 class WorkerSettings(Group, frozen=True):
+    """How fast a worker is; no influence on results."""
+
     games_in_parallel: Annotated[int, Meta(description="games a worker plays side by side", ge=1, le=4096)] = 64
     cache_positions: Annotated[
         int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)

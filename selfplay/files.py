@@ -42,6 +42,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def same_content(a: Path, b: Path) -> bool:
+    """Whether both files are there and equal, byte for byte."""
+    try:
+        return a.stat().st_size == b.stat().st_size and a.read_bytes() == b.read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 def ensure_directory(path: Path) -> Path:
     """Make the folder if need be and prove that it can be written to; raises `RunError` otherwise."""
     try:

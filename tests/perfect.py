@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from toys import _minimax, reachable
-
-from selfplay.games.game import ONGOING
+from toys import best_value, reachable, value_after
 
 
 def mistakes(rules: Any, player: Any) -> tuple[int, int]:
@@ -18,17 +16,10 @@ def mistakes(rules: Any, player: Any) -> tuple[int, int]:
     """
     positions = list(reachable(rules).values())
     states = np.concatenate([state for state, _, _ in positions])
-    seen: dict[bytes, int] = {}
-    wrong = 0
     actions = player.choose(states, [np.random.default_rng(0)] * len(states))
-    for (state, mover, legal), action in zip(positions, actions, strict=True):
-        best = _minimax(rules, state, mover, legal, seen)
-        after = state.copy()
-        known = rules.advance(after, np.array([action], np.int32))
-        if known.outcomes[0] != ONGOING:
-            value = int(known.outcomes[0])
-        else:
-            value = _minimax(rules, after, int(known.to_move[0]), known.legal[0], seen)
-            value = value if known.to_move[0] == mover else -value
-        wrong += value < best
+    seen: dict[bytes, int] = {}
+    wrong = sum(
+        value_after(rules, state, mover, action, seen) < best_value(rules, state, mover, legal, seen)
+        for (state, mover, legal), action in zip(positions, actions, strict=True)
+    )
     return wrong, len(positions)

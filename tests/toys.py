@@ -123,24 +123,25 @@ class HashEvaluator:
 def minimax(rules: Any, moves: tuple[int, ...]) -> int:
     """The value for the player to move after `moves`, by full search over the rules."""
     states, known = rules.replay(list(moves))
-    return _minimax(rules, states[-1:], int(known.to_move[-1]), known.legal[-1], {})
+    return best_value(rules, states[-1:], int(known.to_move[-1]), known.legal[-1], {})
 
 
-def _minimax(rules: Any, state: Any, mover: int, legal: Any, seen: dict[bytes, int]) -> int:
+def best_value(rules: Any, state: Any, mover: int, legal: Any, seen: dict[bytes, int]) -> int:
+    """The value of a position [1] for its player to move; `seen` remembers values between calls."""
     key = state.tobytes()
     if key not in seen:
-        best = -2
-        for action in np.flatnonzero(legal):
-            after = state.copy()
-            known = rules.advance(after, np.array([action], np.int32))
-            if known.outcomes[0] != ONGOING:
-                value = int(known.outcomes[0])
-            else:
-                value = _minimax(rules, after, int(known.to_move[0]), known.legal[0], seen)
-                value = value if known.to_move[0] == mover else -value
-            best = max(best, value)
-        seen[key] = best
+        seen[key] = max(value_after(rules, state, mover, action, seen) for action in np.flatnonzero(legal))
     return seen[key]
+
+
+def value_after(rules: Any, state: Any, mover: int, action: int, seen: dict[bytes, int]) -> int:
+    """The value of playing `action` in a position [1], for the player who plays it."""
+    after = state.copy()
+    known = rules.advance(after, np.array([action], np.int32))
+    if known.outcomes[0] != ONGOING:
+        return int(known.outcomes[0])
+    value = best_value(rules, after, int(known.to_move[0]), known.legal[0], seen)
+    return value if known.to_move[0] == mover else -value
 
 
 def reachable(rules: Any) -> dict[bytes, tuple[Any, int, Any]]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import msgspec
 
 from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Train, next_step, next_task
-from selfplay.coordinator.run import OpenRun, published_round
+from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
 from selfplay.engines.engine import Answer, Ended, Engine, Message
 from selfplay.errors import ProcessError
-from selfplay.files import write_atomically
+from selfplay.files import same_content, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.rundir.events import EventLog
@@ -78,6 +78,8 @@ class Coordinator:
         self.status = Status(self._rules.info.name, options.rounds)
         self._session_started = time.monotonic()
         self._first_round: int | None = None
+        self._bell = FolderBell(run.layout.root)
+        self._something_landed = False
         self._last_event = 0.0
         self._last_listing = 0.0
 
@@ -93,8 +95,7 @@ class Coordinator:
         )
         reason = "failed"
         try:
-            with FolderBell(self._layout.root) as bell:
-                self._bell = bell
+            with self._bell:
                 self._sweep()
                 self._work_through_steps()
             reason = "finished"
@@ -117,6 +118,8 @@ class Coordinator:
                 case Train(number):
                     self._train(number)
                 case Done():
+                    self.status.phase, self.status.seconds_left = "finished", None
+                    self._events.add("progress", **self.status.as_event())
                     return
 
     def _facts(self) -> Facts:
@@ -124,12 +127,8 @@ class Coordinator:
         newest = rounds[-1] if rounds else None
         if newest is None:
             return Facts(None, False, ())
-        twin = inference_twin(self._run.model)
-        published = (
-            published_round(self._run.model, self._layout) == newest
-            and twin.exists()
-            and twin.read_bytes() == inference_twin(self._layout.model(newest)).read_bytes()
-        )
+        model, source = self._run.model, self._layout.model(newest)
+        published = same_content(model, source) and same_content(inference_twin(model), inference_twin(source))
         return Facts(newest, published, tuple(self._collector.missing(newest + 1)))
 
     # --- the steps -------------------------------------------------------------------------------------------
@@ -149,11 +148,8 @@ class Coordinator:
     def _play(self, number: int, games: int) -> None:
         self._first_round = self._first_round or number
         status = self.status
-        status.round, status.phase, status.games_total = (
-            number,
-            "playing",
-            self._run.settings.selfplay.games_per_round,
-        )
+        status.round, status.phase = number, "playing"
+        status.games_total = self._run.settings.selfplay.games_per_round
         self._events.add("playing", round=number, games=games)
         for worker in status.workers.values():
             worker.begin_round()
@@ -164,7 +160,7 @@ class Coordinator:
             for item in self._engine.poll(POLL_SECONDS):
                 self._take(item)
             self._restart()
-            if self._bell.rang() or time.monotonic() - self._last_listing > LISTING_SECONDS:
+            if self._something_landed or self._bell.rang() or self._listing_is_old():
                 self._sweep()
             status.round_seconds = time.monotonic() - started
             status.games_done = status.games_total - len(missing)
@@ -236,7 +232,7 @@ class Coordinator:
         """Note what a child said, in whatever phase the run is."""
         if isinstance(item, Ended):
             self._note_death(item)
-            self._sweep()
+            self._something_landed = True
             return
         message = item.message
         if message["event"] == "failed":  # a clear error: trying again would meet it again
@@ -252,15 +248,18 @@ class Coordinator:
             worker.take(message)
         elif message["event"] == "batch":
             self._supervisor.note_success(item.child)
-            self._sweep()
+            self._something_landed = True
         elif message["event"] == "done":
             worker.take(message)
             worker.finish_task()
-            self._sweep()
+            self._something_landed = True
+
+    def _listing_is_old(self) -> bool:
+        return time.monotonic() - self._last_listing > LISTING_SECONDS
 
     def _sweep(self) -> None:
         """Take in batch files that landed; those that cannot be used go to quarantine."""
-        self._last_listing = time.monotonic()
+        self._last_listing, self._something_landed = time.monotonic(), False
         sweep = self._collector.sweep()
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
@@ -268,7 +267,7 @@ class Coordinator:
             self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
         for path in sweep.accepted:
             self._events.add("batch", worker=path.parent.name, file=path.name)
-        if sweep.games and self._supervisor.knows(TRAINER):
+        if sweep.games and self._supervisor.is_up(TRAINER):
             self._engine.send(TRAINER, {"do": "collect"})
 
     # --- children --------------------------------------------------------------------------------------------
@@ -281,7 +280,8 @@ class Coordinator:
     def _ask_trainer(self, message: Message, *, until: str) -> Message:
         """Send a message and wait for its last answer; a trainer that dies is started anew and asked again."""
         self._start_trainer()
-        self._engine.send(TRAINER, message)
+        if self._supervisor.is_up(TRAINER):
+            self._engine.send(TRAINER, message)
         while True:
             for item in self._engine.poll(POLL_SECONDS):
                 self._take(item)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from selfplay.config import (
     to_tree,
 )
 from selfplay.errors import ModelError, RunError, UsageError
-from selfplay.files import ensure_directory, write_atomically
+from selfplay.files import ensure_directory, same_content, write_atomically
 from selfplay.games.registry import load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
@@ -141,7 +140,8 @@ def _refuse_leftovers(layout: RunLayout) -> None:
 
 def _check_published(model: Path, layout: RunLayout) -> None:
     """Never write over a model that is not a round of this run."""
-    if not model.exists() or published_round(model, layout) is not None:
+    rounds = reversed(layout.rounds_with_models())  # the newest is the likeliest
+    if not model.exists() or any(same_content(model, layout.model(number)) for number in rounds):
         return
     from selfplay.network.checkpoint import load_checkpoint
 
@@ -153,19 +153,3 @@ def _check_published(model: Path, layout: RunLayout) -> None:
         f"{model} is not a round of the run in {layout.root} and would be overwritten: {name}; move it away "
         f"(the run's own models are in {layout.models}) or give another model path"
     )
-
-
-def published_round(model: Path, layout: RunLayout) -> int | None:
-    """The round of the run that the file is, byte for byte; None where it is none of them."""
-    if not model.exists():
-        return None
-    size, digest = model.stat().st_size, _digest(model)
-    for number in reversed(layout.rounds_with_models()):
-        path = layout.model(number)
-        if path.stat().st_size == size and _digest(path) == digest:
-            return number
-    return None
-
-
-def _digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()

@@ -47,6 +47,10 @@ class Supervisor:
         """Whether the child was ever started."""
         return name in self._lives
 
+    def is_up(self, name: str) -> bool:
+        """Whether the child was started and is not waiting for its restart."""
+        return name in self._lives and self._lives[name].restart_at is None
+
     def note_death(self, name: str, code: int) -> float:
         """A child ended by itself: plan its restart; the pause in seconds.
 

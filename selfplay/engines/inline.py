@@ -25,7 +25,7 @@ class InlineEngine:
 
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]:
         answers: list[Answer | Ended] = []
-        for name, waiting in self._waiting.items():
+        for name, waiting in list(self._waiting.items()):
             if name not in self._running and waiting:
                 self._running[name] = self._services[name].handle(waiting.popleft())
             if name in self._running:

@@ -1,0 +1,92 @@
+"""The coordinator with children inside this process that fail on cue."""
+
+import pytest
+
+from selfplay.coordinator.coordinator import TRAINER, Coordinator, Options
+from selfplay.coordinator.run import RunRequest, open_run
+from selfplay.engines.engine import Answer, Ended
+from selfplay.engines.inline import InlineEngine
+from selfplay.errors import ProcessError
+from selfplay.network.card import read_onnx_card
+from selfplay.rundir.events import read_events
+
+SMALL = {
+    "search": {"simulations": 4},
+    "network": {"blocks": 1, "channels": 8},
+    "selfplay": {"games_per_round": 25, "device": "cpu"},
+    "training": {"threads": 1, "passes": 2.0},
+}
+
+
+class FailingEngine(InlineEngine):
+    """Ends the named child at its n-th turn with something to say, once."""
+
+    def __init__(self, child, turn):
+        super().__init__()
+        self.victim, self.turns_left = child, turn
+
+    def _turn(self, name):
+        if name == self.victim:
+            self.turns_left -= 1
+            if self.turns_left == 0:
+                self.stop(name)
+                return [Ended(name, -9)]
+        return super()._turn(name)
+
+    def poll(self, timeout_seconds):
+        if self.victim == "trainer while playing" and "worker_0" in self._services:
+            self.victim = ""
+            self.stop(TRAINER)
+            return [Ended(TRAINER, -9)]
+        return super().poll(timeout_seconds)
+
+
+def run(tmp_path, engine, rounds=2, workers=2):
+    opened = open_run(RunRequest(tmp_path / "data", tmp_path / "model.pt", game="tictactoe", assignments=SMALL))
+    lines = []
+    Coordinator(
+        opened, Options(workers=workers, rounds=rounds), engine, show=lambda status: None, say=lines.append
+    ).work()
+    return read_onnx_card(tmp_path / "model.onnx"), lines
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("undisturbed"), InlineEngine())[0].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("victim", "turn"),
+    [("worker_0", 1), ("worker_0", 20), ("worker_1", 45), (TRAINER, 1), (TRAINER, 6), ("trainer while playing", 0)],
+)
+def test_a_child_lost_at_any_time_is_replaced_and_the_bits_stay(undisturbed, tmp_path, victim, turn):
+    card, lines = run(tmp_path, FailingEngine(victim, turn))
+    assert sum("starting it again" in line for line in lines) == 1
+    assert card.fingerprint == undisturbed
+    assert card.round == 2
+    events = [event["event"] for event in read_events(tmp_path / "data" / "events.jsonl")[0]]
+    assert events.count("died") == 1
+
+
+def test_a_clear_error_of_a_child_ends_the_run_with_its_reason(tmp_path):
+    class Refusing(InlineEngine):
+        def poll(self, timeout_seconds):
+            return [Answer(TRAINER, {"event": "failed", "reason": "the disk is full", "exit_code": 1})]
+
+    with pytest.raises(ProcessError, match="trainer: the disk is full"):
+        run(tmp_path, Refusing())
+    assert read_events(tmp_path / "data" / "events.jsonl")[0][-1]["reason"] == "failed"
+
+
+def test_the_published_model_is_the_newest_round_byte_for_byte(tmp_path):
+    run(tmp_path, InlineEngine(), rounds=1)
+    for suffix in (".pt", ".onnx"):
+        published = (tmp_path / "model").with_suffix(suffix).read_bytes()
+        assert published == (tmp_path / "data" / "models" / "round_0001").with_suffix(suffix).read_bytes()
+
+
+def test_a_published_model_that_was_lost_is_published_again(tmp_path):
+    run(tmp_path, InlineEngine(), rounds=1)
+    (tmp_path / "model.onnx").unlink()
+    (tmp_path / "model.pt").unlink()
+    assert run(tmp_path, InlineEngine(), rounds=1)[0].round == 1
