@@ -20,12 +20,14 @@ from selfplay.config import (
 )
 from selfplay.errors import ModelError, RunError, UsageError
 from selfplay.files import ensure_directory, same_content, write_atomically
+from selfplay.games.conformance import check_game as check_game_rules
 from selfplay.games.registry import load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.layout import RunLayout
 
 DEFAULT_GAME = "connect4"
+CHECKED_GAMES = 20  # random games under every law, before a new run is made
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class OpenRun:
 def open_run(request: RunRequest) -> OpenRun:
     """The run in the folder, made if it is not there.
 
-    Raises `UsageError` for unknown or impossible settings, `RunError` where the folder or the model path belong to
+    Raises `LawBroken` for a new run of a game whose rules break a law, `UsageError` for unknown or impossible settings, `RunError` where the folder or the model path belong to
     something else, `ModelError` where the model cannot be used.
     """
     if request.model.suffix != ".pt":
@@ -63,6 +65,8 @@ def open_run(request: RunRequest) -> OpenRun:
     is_new = not layout.settings.exists()
     settings, initial = _new_settings(request) if is_new else (_existing_settings(request, layout), None)
     rules = load_rules(settings.game.name)
+    if is_new:
+        check_game_rules(settings.game.name, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
     for folder in (request.data, layout.models, layout.logs, request.model.absolute().parent):
         ensure_directory(folder)
     if is_new:

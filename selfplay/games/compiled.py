@@ -82,12 +82,18 @@ class CompiledRules(Rules):
         return str(self._game.action_name(action))
 
     def _prove_that_rules_compile(self) -> None:
-        """Compile now (or load from the disk cache), so that a mistake shows where the game is loaded."""
+        """Compile now (or load from the disk cache), so that a mistake shows where the game is loaded.
+
+        Plain Python goes first: what fails there has a line and a plain reason, and must not reach compiled code,
+        which checks no index.
+        """
+        if (mistake := _mistake_in_plain_python(self._game)) is not None:
+            raise GameError(f"the rules of {self.info.spec} fail: {mistake}")
         try:
             self.encode(self.start(1))
             self.describe(self.start(1))
         except Exception as error:  # Numba raises its own errors, and KeyErrors and others from inside
-            reason = _explain_by_running(self._game) or _explain(error, self._game)
+            reason = _explain(error, self._game)
             raise GameError(f"the rules of {self.info.spec} do not compile: {reason}") from error
 
 
@@ -190,8 +196,8 @@ def hash_bytes(raw: Any, key: Any) -> None:
     key[1] = high ^ (high >> _SHIFT_33)
 
 
-def _explain_by_running(game: type[Game]) -> str | None:
-    """The rules once as plain Python: a mistake that fails there too has a line and a plain reason."""
+def _mistake_in_plain_python(game: type[Game]) -> str | None:
+    """Each rule called once as plain Python; what fails, with its line."""
     for rule, arguments in _trial_calls(game):
         try:
             rule(*arguments)

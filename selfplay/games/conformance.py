@@ -10,7 +10,7 @@ import inspect
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,15 @@ class _RandomGame:
     moves: list[int] = field(default_factory=list)
     states: list[States] = field(default_factory=list)  # each [1]
     known: list[Advanced] = field(default_factory=list)
+
+
+class _PlainPly(NamedTuple):
+    """A ply as plain Python plays it."""
+
+    outcome: int
+    legal: npt.NDArray[np.bool_]  # [A]
+    planes: npt.NDArray[np.float32]  # [P, H, W]
+    state: States  # [1]
 
 
 def check_game(
@@ -87,11 +96,13 @@ class _Checker:
         self._require("start", game, int(game.known[0].to_move[0]) == 0, "player 0 must be to move first")
         self._position_laws(game)
         while game.known[-1].outcomes[0] == ONGOING:
-            self._ply(game, int(rng.choice(np.flatnonzero(game.known[-1].legal[0]))))
+            action = int(rng.choice(np.flatnonzero(game.known[-1].legal[0])))
+            plain = self._plain_ply(game, action)
+            self._ply(game, action)
             if game.known[-1].outcomes[0] == ONGOING:
                 self._position_laws(game)
-            if issubclass(self._game, Game):
-                self._plain_rules_agree(game)
+            if plain is not None:
+                self._plain_rules_agree(game, plain)
         self._draws(game)
         return game
 
@@ -137,29 +148,38 @@ class _Checker:
         drawing = self._run(game, "drawing", lambda: self._rules.draw(game.states[-1][0]))
         self._require("drawing", game, isinstance(drawing, str) and bool(drawing), "`draw` gave no text")
 
-    def _plain_rules_agree(self, game: _RandomGame) -> None:
-        """The last ply against the same rules as plain Python: integers wrap and indices run over in one only."""
+    def _plain_ply(self, game: _RandomGame, action: int) -> _PlainPly | None:
+        """The ply by the rules as plain Python, before compiled code sees it.
+
+        An index outside of an array is an error here, and a write to somebody else's memory there.
+        """
         rules: Any = self._game
-        action, after, known = game.moves[-1], game.states[-1], game.known[-1]
-        record = as_record(game.states[-2][0], rules.State)
-        outcome = self._run(game, "compiled", lambda: rules.play(record, action))
+        if not issubclass(self._game, Game):
+            return None
+        record = as_record(game.states[-1][0], rules.State)
         mask = np.zeros(self._info.num_actions, np.bool_)
-        if outcome == ONGOING:
-            self._run(game, "compiled", lambda: rules.legal(record, mask))
         planes = np.zeros((self._info.num_planes, *self._info.board_shape), np.float32)
-        self._run(game, "compiled", lambda: rules.encode(record, planes))
+        outcome = self._run(game, "play", lambda: rules.play(record, action))
+        if outcome == ONGOING:
+            self._run(game, "legal", lambda: rules.legal(record, mask))
+        state = np.array([record], rules.State)  # before `encode`, which has no business to change it
+        self._run(game, "encode", lambda: rules.encode(record, planes))
+        return _PlainPly(outcome, mask, planes, state)
+
+    def _plain_rules_agree(self, game: _RandomGame, plain: _PlainPly) -> None:
+        """The last ply, compiled, against the same ply as plain Python."""
+        after, known = game.states[-1], game.known[-1]
         same = (
-            outcome == known.outcomes[0]
-            and np.array_equal(mask, known.legal[0])
-            and np.array([record], rules.State).tobytes() == after.tobytes()
-            and np.array_equal(planes, self._rules.encode(after)[0])
+            plain.outcome == known.outcomes[0]
+            and np.array_equal(plain.legal, known.legal[0])
+            and plain.state.tobytes() == after.tobytes()
+            and np.array_equal(plain.planes, self._rules.encode(after)[0])
         )
         self._require(
             "compiled",
             game,
             bool(same),
-            f"after action {self._rules.action_name(action)} the compiled rules and plain Python differ: look for "
-            "numbers too large for their field, and for indices outside of arrays",
+            "after the last move the compiled rules and plain Python differ: look for numbers too large for a field",
         )
 
     # --- laws over whole games -------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from selfplay.coordinator.run import RunRequest, open_run
-from selfplay.errors import ModelError, RunError, UsageError
+from selfplay.errors import LawBroken, ModelError, RunError, UsageError
 from selfplay.files import write_atomically
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.rundir.layout import RunLayout
@@ -99,3 +101,12 @@ def test_unknown_names_are_refused(tmp_path, changes, error, message):
 def test_model_paths_must_end_in_pt(tmp_path):
     with pytest.raises(UsageError, match=r"must end in \.pt"):
         open_run(request(tmp_path, model=tmp_path / "model.onnx"))
+
+
+def test_a_new_run_of_broken_rules_is_refused_before_anything_is_made(tmp_path):
+    path = tmp_path / "broken.py"
+    text = (Path(__file__).parents[2] / "selfplay" / "games" / "tictactoe.py").read_text()
+    path.write_text(text.replace('"tictactoe", (3, 3), 9, 2, 9', '"tictactoe", (3, 3), 9, 2, 6'))
+    with pytest.raises(LawBroken, match='law "end" is broken'):
+        open_run(request(tmp_path, game=f"{path}:TicTacToe"))
+    assert not (tmp_path / "data").exists()

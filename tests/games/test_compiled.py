@@ -83,7 +83,7 @@ class Broken(Game):
 def test_rules_that_do_not_compile_are_named_with_their_line(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text(BROKEN)
-    with pytest.raises(GameError, match=r"do not compile: .*broken.py, line 11: .*missing_field"):
+    with pytest.raises(GameError, match=r"the rules of .* fail: .*broken.py, line 11: .*missing_field"):
         load_rules(f"{path}:Broken")
 
 
