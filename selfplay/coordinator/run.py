@@ -56,8 +56,9 @@ class OpenRun:
 def open_run(request: RunRequest) -> OpenRun:
     """The run in the folder, made if it is not there.
 
-    Raises `LawBroken` for a new run of a game whose rules break a law, `UsageError` for unknown or impossible settings, `RunError` where the folder or the model path belong to
-    something else, `ModelError` where the model cannot be used.
+    Raises `LawBroken` for a new run of a game whose rules break a law, `UsageError` for unknown or impossible
+    settings, `RunError` where the folder or the model path belong to something else, `ModelError` where the model
+    cannot be used.
     """
     if request.model.suffix != ".pt":
         raise UsageError(f"the model's path must end in .pt, found {request.model}; its .onnx twin lies beside it")
