@@ -6,6 +6,8 @@
 Simulations/s of self-play and forward passes/s of the same network alone (at its best batch size, in the same ONNX
 Runtime with one thread) are measured in turns within one process that is pinned to one core; what counts is their
 ratio, as the median over the turns. Only simulations that were made count: visits kept from the move before do not.
+The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
+untrained one prefers nothing, so that its games share the least and the cache helps the least.
 For two workers, the same work runs in one process on one core and in two on two cores, in turns.
 """
 
@@ -47,10 +49,16 @@ class Case:
     channels: int
     simulations: int
     cache: bool
-    floor: float  # the ratio that this project promises
+    rounds: int  # of training before the measurement; 0 = untrained
+    floor: float | None  # the ratio that this project promises
 
 
-CASES = (Case(5, 64, 100, True, 1.3), Case(4, 32, 64, True, 1.3), Case(5, 64, 100, False, 0.9))
+CASES = (
+    Case(5, 64, 100, True, 0, 1.3),
+    Case(5, 64, 100, False, 0, 0.9),
+    Case(4, 32, 64, True, 10, 1.3),
+    Case(4, 32, 64, True, 0, None),
+)
 
 
 class Bench:
@@ -148,22 +156,27 @@ def run_together(cores: list[int], model: Path, arguments: argparse.Namespace) -
 def one(arguments: argparse.Namespace) -> None:
     """A process of `scaling`: warm up, wait for the word, measure, print."""
     os.sched_setaffinity(0, {arguments.core})
-    bench = Bench(CASES[1], Path(arguments.one), arguments.games)
+    bench = Bench(CASES[-1], Path(arguments.one), arguments.games)
     bench.selfplay(1.0)
     print("ready", flush=True)
     sys.stdin.readline()
     print(bench.selfplay(arguments.seconds), flush=True)
 
 
-def untrained_model(case: Case, folder: Path) -> Path:
-    """The inference file of a fresh network of the case's size."""
+def model_of(case: Case, folder: Path) -> Path:
+    """The inference file of a network of the case's size, trained by the preset for as long as the case asks."""
+    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}.pt"
+    if case.rounds:
+        command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
+        command += ["--model", path, "--data", folder / "run", "--final-games", 0]
+        subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
+        return inference_twin(path)
     from selfplay.network.checkpoint import save_checkpoint, untrained
 
     settings = Settings(
         network=NetworkSettings(blocks=case.blocks, channels=case.channels),
         search=SearchSettings(simulations=case.simulations),
     )
-    path = folder / f"{case.blocks}x{case.channels}.pt"
     save_checkpoint(untrained(load_rules("connect4").info, settings), path)
     return inference_twin(path)
 
@@ -171,17 +184,18 @@ def untrained_model(case: Case, folder: Path) -> Path:
 def report(rows: list[dict[str, object]], workers: dict[str, object], console: Console) -> None:
     """The table for people."""
     table = Table(title="Connect Four self-play, one core")
-    for column in ("network", "simulations", "cache", "simulations/s", "forward passes/s", "ratio", "promised"):
+    for column in ("network", "rounds", "visits", "cache", "simulations/s", "passes/s", "ratio", "promised"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
             f"{row['blocks']}x{row['channels']}",
+            str(row["rounds"]),
             str(row["simulations"]),
             "on" if row["cache"] else "off",
             f"{row['simulations_per_second']:,}",
             f"{row['forward_passes_per_second']:,}",
             f"{row['ratio']} ({row['ratio_lowest']} to {row['ratio_highest']})",
-            f">= {row['floor']}",
+            f">= {row['floor']}" if row["floor"] else "-",
         )
     console.print(table)
     if workers:
@@ -203,17 +217,19 @@ def main() -> None:
     console = Console(stderr=True)
     usable = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
-        models = {case: untrained_model(case, Path(folder)) for case in CASES}
         cases: tuple[Case, ...] = CASES
         if arguments.model:
             path = inference_twin(arguments.model)
             card = OnnxEvaluator(path).card
-            cases = tuple(Case(card.blocks, card.channels, card.simulations, cache, 0.0) for cache in (True, False))
+            sizes = (card.blocks, card.channels, card.simulations)
+            cases = tuple(Case(*sizes, cache, card.round, None) for cache in (True, False))
             models = dict.fromkeys(cases, path)
+        else:
+            models = {case: model_of(case, Path(folder)) for case in cases}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else min(usable)})
         rows = [measure(case, models[case], arguments) for case in cases]
         os.sched_setaffinity(0, usable)
-        workers = scaling(models[cases[-2]], arguments) if len(usable) > 1 else {}
+        workers = scaling(models[cases[-1]], arguments) if len(usable) > 1 else {}
     report(rows, workers, console)
     print(json.dumps({"machine": platform.processor() or platform.machine(), "cases": rows, **workers}))
     return None
