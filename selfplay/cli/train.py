@@ -66,6 +66,8 @@ def command(**options: Any) -> None:
     layout = RunLayout(request.data)
     _make_folder(request.data)
     with hold(layout.lock):
+        if not console.is_terminal:
+            console.print("preparing: compiling the game's rules and the search, once")
         with console.status("preparing: compiling the game's rules and the search, once"):
             run = open_run(request)
             compile_kernels(run.settings)

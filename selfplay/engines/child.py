@@ -12,12 +12,16 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from selfplay.engines.engine import Message, Service, make_service
 from selfplay.errors import SelfplayError
+
+
+GRACE_SECONDS = 1.0  # between the end of standard input and the end by force
 
 
 class StopWatch:
@@ -51,6 +55,9 @@ class StopWatch:
             for line in lines:
                 self.lines.put(line)
         self._note_stop()
+        # Whatever the process is at (an import, a long step), it ends: files are whole at any moment.
+        time.sleep(GRACE_SECONDS)
+        os._exit(0)
 
 
 def _can_close(descriptor: int) -> bool:

@@ -26,6 +26,8 @@ class Obedient:
                 raise RuntimeError("out of the blue")
             case "pid":
                 yield {"pid": os.getpid()}
+            case "stuck":
+                time.sleep(600)
             case "forever":
                 while True:
                     time.sleep(0.01)

@@ -90,13 +90,14 @@ def test_stopping_ends_children_at_work_without_reporting_a_death(local):
         os.kill(pid, 0)
 
 
-def test_children_end_when_their_coordinator_is_killed(tmp_path):
+@pytest.mark.parametrize("work", ["forever", "stuck"])
+def test_children_end_when_their_coordinator_is_killed(tmp_path, work):
     code = (
         "import os, pathlib, time\nfrom selfplay.engines.local import LocalEngine\n"
         f"engine = LocalEngine(pathlib.Path({str(tmp_path)!r}))\n"
         f"engine.start('a', {SERVICE!r}, {{'name': 'a'}})\nengine.send('a', {{'do': 'pid'}})\n"
         "found = []\nwhile not found: found = engine.poll(0.1)\n"
-        "engine.send('a', {'do': 'forever'})\nprint(found[0].message['pid'], flush=True)\ntime.sleep(60)\n"
+        f"engine.send('a', {{'do': {work!r}}})\nprint(found[0].message['pid'], flush=True)\ntime.sleep(60)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as parent:
