@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from perfect import mistakes
+from processes import is_running
 
 from selfplay.arena.player import open_model
 from selfplay.rundir.events import read_events
@@ -170,7 +171,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(undisturbed, tmp_path, numb
     else:
         assert process.returncode == 130, errors
         assert "interrupted; what was written stays" in errors
-    wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in children), seconds=2)
+    wait_for(lambda: not any(is_running(pid) for pid in children), seconds=2)
     train([*TICTACTOE, "--workers", "2"], tmp_path)
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
 

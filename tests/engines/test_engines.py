@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from processes import is_running
 
 from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
@@ -86,8 +87,7 @@ def test_stopping_ends_children_at_work_without_reporting_a_death(local):
     local.send("a", {"do": "forever"})
     local.stop("a")
     assert local.poll(0.1) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert not is_running(pid)
 
 
 @pytest.mark.parametrize("work", ["forever", "stuck"])
@@ -104,14 +104,6 @@ def test_children_end_when_their_coordinator_is_killed(tmp_path, work):
         pid = int(parent.stdout.readline())
         parent.kill()
     until = time.monotonic() + 2
-    while os.path.exists(f"/proc/{pid}") if sys.platform == "linux" else _alive(pid):
+    while is_running(pid):
         assert time.monotonic() < until, "the child outlived its coordinator by two seconds"
         time.sleep(0.02)
-
-
-def _alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
