@@ -33,10 +33,10 @@ class GameSettings(Group, frozen=True):
 class NetworkSettings(Group, frozen=True):
     """Size of the network."""
 
-    blocks: Annotated[int, Meta(description="residual blocks, 1 to 80", ge=1, le=80)] = 4
-    channels: Annotated[int, Meta(description="channels of the tower, 4 to 1024", ge=4, le=1024)] = 32
-    policy_channels: Annotated[int, Meta(description="channels of the policy head, 1 to 256", ge=1, le=256)] = 16
-    value_channels: Annotated[int, Meta(description="channels of the value head, 1 to 256", ge=1, le=256)] = 16
+    blocks: Annotated[int, Meta(description="residual blocks", ge=1, le=80)] = 4
+    channels: Annotated[int, Meta(description="channels of the tower", ge=4, le=1024)] = 32
+    policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
+    value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
 
 
@@ -65,7 +65,7 @@ class SearchSettings(Group, frozen=True):
     ] = 0.2
     noise_fraction: Annotated[
         float,
-        Meta(description="share of Dirichlet noise in the root's priors, self-play only, 0 to 1", ge=0, le=1),
+        Meta(description="share of Dirichlet noise in the root's priors, self-play only", ge=0, le=1),
     ] = 0.25
     noise_alpha: Annotated[
         float,
@@ -253,9 +253,18 @@ def differences(old: Settings, new: Settings) -> list[str]:
 
 
 def describe(group: str, field: str) -> str:
-    """What a setting means, with unit and range."""
+    """What a setting means, with its unit and range."""
     annotation = get_type_hints(_group_type(group), include_extras=True)[field]
-    return next(str(part.description) for part in get_args(annotation) if isinstance(part, Meta))
+    meta = next((part for part in get_args(annotation) if isinstance(part, Meta)), None)
+    assert meta is not None, f"{group}.{field} is not documented"
+    return f"{meta.description}{_range(meta)}"
+
+
+def _range(meta: Meta) -> str:
+    """` (above 0, at most 1)`, or nothing where any value goes."""
+    words = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
+    bounds = [f"{word} {bound:,}" for word, bound in words if bound is not None]
+    return f" ({', '.join(bounds)})" if bounds else ""
 
 
 def _group_type(group: str) -> type[Group]:

@@ -29,6 +29,15 @@ def test_every_field_is_documented():
     for group, fields in to_tree(Settings()).items():
         for field in fields:
             assert len(describe(group, field)) > 10
+            assert (
+                isinstance(fields[field], (str, bool))
+                or "at least" in describe(group, field)
+                or "above" in describe(group, field)
+            ), f"{group}.{field} names no range"
+
+
+def test_descriptions_name_the_range():
+    assert describe("training", "learning_rate") == "AdamW's step size (above 0, at most 1)"
 
 
 def test_every_preset_is_valid():
