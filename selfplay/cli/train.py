@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from selfplay.cli.options import MODEL_PATH, Workers
+
+if TYPE_CHECKING:
+    from selfplay.rundir.layout import RunLayout
 
 _POSITIVE = click.IntRange(min=1)
 
@@ -64,8 +69,7 @@ def command(**options: Any) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False)
     layout = RunLayout(request.data)
-    _make_folder(request.data)
-    with hold(layout.lock):
+    with _folder(layout), hold(layout.lock):
         if not console.is_terminal:
             console.print("preparing: compiling the game's rules and the search, once")
         with console.status("preparing: compiling the game's rules and the search, once"):
@@ -113,10 +117,22 @@ def _assignments(options: dict[str, Any]) -> Any:
     return merged(parse_assignments(options["assignments"]), {"selfplay": selfplay} if selfplay else {})
 
 
-def _make_folder(data: Path) -> None:
+@contextlib.contextmanager
+def _folder(layout: RunLayout) -> Iterator[None]:
+    """Make the run folder; take it away again where the command was refused before anything came of it."""
+    from selfplay.errors import SelfplayError
     from selfplay.files import ensure_directory
 
-    ensure_directory(data)
+    is_ours = not layout.root.exists()
+    ensure_directory(layout.root)
+    try:
+        yield
+    except SelfplayError:
+        if is_ours and not layout.settings.exists():
+            layout.lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something else is in there by now
+                layout.root.rmdir()
+        raise
 
 
 def _engine(name: str, layout: Any) -> Any:

@@ -57,7 +57,7 @@ def test_settings_are_printed_as_a_file_that_train_takes(tmp_path):
     (tmp_path / "my.toml").write_text(run("settings", "tictactoe", cwd=tmp_path))
     error = run("train", "--config", "my.toml", "--set", "search.simulations=0", cwd=tmp_path, code=2)
     assert "search.simulations: expected `int` >= 1" in error
-    assert not (tmp_path / "data" / "run.toml").exists()
+    assert not (tmp_path / "data").exists()
 
 
 def test_info_tells_what_a_model_is(model, tmp_path):
@@ -117,7 +117,7 @@ def test_bad_input_gets_one_clear_line_and_changes_nothing(tmp_path, arguments, 
     error = run(*arguments, cwd=tmp_path, code=code)
     assert message in error
     assert (tmp_path / "file").read_text() == "mine"
-    assert not list(tmp_path.rglob("*.pt"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_show_lists_and_draws_games(tmp_path):
