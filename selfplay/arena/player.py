@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from selfplay.config import SearchSettings
 from selfplay.errors import UsageError, nearest
@@ -125,8 +124,3 @@ def card_of(spec: str) -> ModelCard | None:
     if spec == "random" or spec.startswith("rollout:") or not Path(spec).suffix:
         return None
     return read_onnx_card(inference_twin(Path(spec)))
-
-
-def policy_of(facts: RootFacts) -> npt.NDArray[np.float64]:
-    """Shares of the root's visits [A]."""
-    return facts.visits / max(1, int(facts.visits.sum()))

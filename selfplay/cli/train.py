@@ -86,10 +86,10 @@ def command(**options: Any) -> None:
                 say=display.say,
             )
             coordinator.work()
-        _sum_up(console, run, coordinator, games=options["final_games"])
+        _sum_up(console, run, games=options["final_games"])
 
 
-def _sum_up(console: Any, run: Any, coordinator: Any, *, games: int) -> None:
+def _sum_up(console: Any, run: Any, *, games: int) -> None:
     """The matches at the end, and where the model is."""
     from selfplay.coordinator.summary import final_matches
 

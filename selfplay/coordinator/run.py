@@ -68,7 +68,7 @@ def open_run(request: RunRequest) -> OpenRun:
     rules = load_rules(settings.game.name)
     if is_new:
         check_game_rules(settings.game.name, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
-    for folder in (request.data, layout.models, layout.logs, request.model.absolute().parent):
+    for folder in (request.model.absolute().parent, request.data, layout.models, layout.logs):
         ensure_directory(folder)
     if is_new:
         _refuse_leftovers(layout)

@@ -22,7 +22,6 @@ class ConnectFour(Game):
         2,
         ROWS * COLUMNS,
     )
-    board_actions = "columns"
     State = np.dtype([("stones", np.int8, (ROWS, COLUMNS)), ("height", np.int8, (COLUMNS,)), ("to_move", np.int8)])
     symmetries = (mirror_columns,)
 

@@ -50,7 +50,6 @@ class Description:
     num_planes: ClassVar[int]  # P
     max_plies: ClassVar[int]  # no game is longer
     symmetries: ClassVar[tuple[SymmetryMaker, ...]] = ()  # generators; the whole group is derived
-    board_actions: ClassVar[str] = "none"  # what an action names on the board: "columns", "cells" or "none"
 
 
 class Game(Description):
@@ -156,7 +155,6 @@ class GameInfo:
     num_actions: int
     num_planes: int
     max_plies: int
-    board_actions: str
     rules_hash: str  # start, legal, play: what a list of moves depends on
     encoding_hash: str  # encode: what a network's input depends on
     symmetries: tuple[Symmetry, ...]  # the whole group, identity first

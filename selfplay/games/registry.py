@@ -113,7 +113,6 @@ def _describe(game: type[Game] | type[ObjectGame], spec: str) -> GameInfo:
         num_actions=game.num_actions,
         num_planes=game.num_planes,
         max_plies=game.max_plies,
-        board_actions=game.board_actions,
         rules_hash=rules_hash,
         encoding_hash=encoding_hash,
         symmetries=group(generators, height * width, game.num_actions),

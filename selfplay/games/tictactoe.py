@@ -18,7 +18,6 @@ class TicTacToe(Game):
     """Two players fill a 3 × 3 board; three in a line wins, a full board is a draw."""
 
     name, board_shape, num_actions, num_planes, max_plies = "tictactoe", (3, 3), 9, 2, 9
-    board_actions = "cells"
     State = np.dtype([("cells", np.int8, (9,)), ("to_move", np.int8)])  # a cell: 0 empty, player + 1 otherwise
     symmetries = (rotate, mirror_columns)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -71,13 +72,10 @@ class Puct:
         self.constants = PuctConstants(
             settings.c_puct, settings.c_puct_base, settings.fpu_reduction, settings.noise_fraction
         )
-        self._without_noise = self.constants._replace(noise_fraction=0.0)
 
     def without_exploration(self) -> Puct:
         """The same method for matches and play: no noise, the most visited action."""
-        calm = Puct(self._settings)
-        calm.constants = self._without_noise
-        return calm
+        return Puct(msgspec.structs.replace(self._settings, noise_fraction=0.0))
 
     def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Draw the root's exploration noise over its legal actions [A]."""

@@ -3,7 +3,6 @@
 Messages and their answers:
 
     {"do": "create", "model": path or ""}    make round 0, from an existing model or afresh   -> created
-    {"do": "inspect", "model": path}         read a checkpoint                                 -> card
     {"do": "collect"}                        take in batch files that landed                   -> collected
     {"do": "train", "round": r}              train round r on the window, save it              -> training …, trained
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -65,8 +63,6 @@ class TrainerService:
         match message["do"]:
             case "create":
                 yield self._create(message["model"])
-            case "inspect":
-                yield {"event": "card", **asdict(load_checkpoint(Path(message["model"])).card)}
             case "collect":
                 yield {"event": "collected", "games": self._pool.collect()}
             case "train":
