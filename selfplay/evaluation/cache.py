@@ -37,6 +37,11 @@ class CacheCounts:
     duplicates: int = 0  # equal to another leaf of the same step
     evaluated: int = 0  # rows given to the evaluator
 
+    def count_recalled(self, number: int) -> None:
+        """So many evaluations were recalled from the table."""
+        self.lookups += number
+        self.hits += number
+
     def reset(self) -> None:
         """Count from zero again; what is remembered stays."""
         self.lookups = self.hits = self.duplicates = self.evaluated = 0
@@ -56,7 +61,7 @@ class CachedEvaluator:
         capacity = 1 << (positions.bit_length() - 1) if positions >= WAYS else 0
         self.counts = CacheCounts()
         self._evaluator = evaluator
-        self._table = Table(
+        self.table = Table(
             np.zeros(capacity, np.uint8),
             np.zeros((capacity, 2), np.uint64),
             np.zeros((capacity, actions), np.float32),
@@ -68,7 +73,7 @@ class CachedEvaluator:
         priors, values = np.empty(positions.legal.shape, np.float32), np.empty(count, np.float32)
         source, missing = np.empty(count, np.int32), np.empty(count, np.int32)
         scratch = np.full(_scratch_size(count), -1, np.int32)
-        found, to_evaluate = look_up(self._table, positions.keys, priors, values, source, missing, scratch)
+        found, to_evaluate = look_up(self.table, positions.keys, priors, values, source, missing, scratch)
         self.counts.lookups += count
         self.counts.hits += found
         self.counts.evaluated += to_evaluate
@@ -79,7 +84,7 @@ class CachedEvaluator:
             fresh = self._evaluator.evaluate(positions.take(missing[:to_evaluate]))
         else:
             return Evaluation(priors, values)
-        remember(self._table, positions.keys, missing[:to_evaluate], fresh.priors, fresh.values)
+        remember(self.table, positions.keys, missing[:to_evaluate], fresh.priors, fresh.values)
         fill_in(source, fresh.priors, fresh.values, priors, values)
         return Evaluation(priors, values)
 
@@ -99,11 +104,8 @@ def look_up(
     """
     found, to_evaluate = 0, 0
     for i in range(len(keys)):
-        place = find(table, keys[i])
-        if place >= 0:
-            table.state[place] = HIT
-            priors[i] = table.priors[place]
-            values[i] = table.values[place]
+        values[i] = recall(table, keys[i], priors[i])
+        if not np.isnan(values[i]):
             source[i] = -1
             found += 1
             continue
@@ -116,6 +118,17 @@ def look_up(
             to_evaluate += 1
         source[i] = scratch[cell]
     return found, to_evaluate
+
+
+@kernel
+def recall(table: Any, key: Any, priors: Any) -> float:
+    """The value remembered for a key, its priors written to `priors` [A]; NaN where there is none."""
+    place = find(table, key)
+    if place < 0:
+        return np.nan
+    table.state[place] = HIT
+    priors[:] = table.priors[place]
+    return float(table.values[place])
 
 
 @kernel

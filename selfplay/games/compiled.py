@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import GameError
-from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, Rules, States
+from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, LoopMaker, Rules, States
 from selfplay.kernels import compile_function, kernel
 
 # Multipliers and finaliser of the two hash lanes: FNV-1a's prime, and the odd constants of MurmurHash3's fmix64.
@@ -41,9 +41,11 @@ class CompiledRules(Rules):
             compile_function(rule, seen) for rule in (game.start, game.legal, game.play, game.encode)
         )
         self._start = kernel(_start_kernel(start))
-        self._advance = kernel(_advance_kernel(play, legal))
+        self._advance_one = kernel(_advance_one_kernel(play, legal))
+        self._advance = kernel(_advance_kernel(self._advance_one))
         self._encode = kernel(_encode_kernel(encode))
         self._playouts = kernel(_playouts_kernel(play, legal))
+        self._built: dict[LoopMaker, Callable[..., Any]] = {}
         self._prove_that_rules_compile()
 
     def empty(self, shape: tuple[int, ...]) -> States:
@@ -62,8 +64,17 @@ class CompiledRules(Rules):
             np.zeros((count, self.info.num_actions), np.bool_),
             np.empty((count, 2), np.uint64),
         )
-        self._advance(states, _bytes_of(states), actions, *result)
+        self._advance(self.room(states), actions, *result)
         return result
+
+    def room(self, states: States) -> Any:
+        """The records, and the same memory as bytes [n, size of a state]."""
+        return states, states.view(np.uint8).reshape(len(states), states.dtype.itemsize)
+
+    def build_in(self, make: LoopMaker) -> Callable[..., Any]:
+        if make not in self._built:
+            self._built[make] = kernel(make(self._advance_one))
+        return self._built[make]
 
     def encode(self, states: States) -> npt.NDArray[np.float32]:
         planes = np.zeros((len(states), self.info.num_planes, *self.info.board_shape), np.float32)
@@ -105,11 +116,6 @@ def as_record(state: Any, dtype: np.dtype[Any]) -> Any:
     return np.array([state], dtype).view(np.recarray)[0]
 
 
-def _bytes_of(states: States) -> npt.NDArray[np.uint8]:
-    """The same memory as bytes [n, size of a state]."""
-    return states.view(np.uint8).reshape(len(states), states.dtype.itemsize)
-
-
 def _start_kernel(start: Any) -> Callable[..., None]:
     def start_states(states: Any) -> None:
         for i in range(len(states)):
@@ -118,16 +124,27 @@ def _start_kernel(start: Any) -> Callable[..., None]:
     return start_states
 
 
-def _advance_kernel(play: Any, legal: Any) -> Callable[..., None]:
-    def advance_states(states: Any, raw: Any, actions: Any, outcomes: Any, to_move: Any, masks: Any, keys: Any) -> None:
-        for i in range(len(states)):
-            outcomes[i] = ONGOING
-            if actions[i] >= 0:
-                outcomes[i] = play(states[i], actions[i])
-            to_move[i] = states[i].to_move
-            if outcomes[i] == ONGOING:
-                legal(states[i], masks[i])
-            hash_bytes(raw[i], keys[i])
+def _advance_one_kernel(play: Any, legal: Any) -> Callable[..., tuple[int, int]]:
+    def advance_one(room: Any, source: int, target: int, action: int, mask: Any, key: Any) -> tuple[int, int]:
+        states, raw = room
+        if target != source:
+            for byte in range(raw.shape[1]):
+                raw[target, byte] = raw[source, byte]
+        outcome = ONGOING
+        if action >= 0:
+            outcome = play(states[target], action)
+        if outcome == ONGOING:
+            legal(states[target], mask)
+        hash_bytes(raw[target], key)
+        return outcome, states[target].to_move
+
+    return advance_one
+
+
+def _advance_kernel(advance_one: Any) -> Callable[..., None]:
+    def advance_states(room: Any, actions: Any, outcomes: Any, to_move: Any, masks: Any, keys: Any) -> None:
+        for i in range(len(actions)):
+            outcomes[i], to_move[i] = advance_one(room, i, i, actions[i], masks[i], keys[i])
 
     return advance_states
 

@@ -39,6 +39,7 @@ ONGOING = 2
 
 States = npt.NDArray[Any]  # [n] structured, or object for rules over Python objects
 SymmetryMaker = Callable[[tuple[int, int], int], Symmetry]
+LoopMaker = Callable[[Any], Callable[..., Any]]
 
 
 class Description:
@@ -178,6 +179,19 @@ class Rules(ABC):
         """Play actions [n] in states [n], in place, and describe where that leads.
 
         An action below zero plays nothing and only describes. Actions must be legal; this is not checked here.
+        """
+
+    @abstractmethod
+    def room(self, states: States) -> Any:
+        """The memory of states [n], as `advance_one` of `build_in` wants it."""
+
+    @abstractmethod
+    def build_in(self, make: LoopMaker) -> Callable[..., Any]:
+        """`make(advance_one)`: a loop with these rules inside, compiled if the rules are, as plain Python if not.
+
+        advance_one(room, source, target, action, legal, key) -> (outcome, to_move): plays the action in the state
+        at index `source` and leaves the result at index `target`, which may be the same; an action below zero
+        plays nothing. Fills legal [A], which comes all False, and key [2]; all as in `advance`.
         """
 
     @abstractmethod

@@ -6,12 +6,13 @@ States travel in NumPy arrays of dtype object, so that search and training need 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.games.game import ONGOING, Advanced, GameInfo, ObjectGame, Rules, States
+from selfplay.games.game import ONGOING, Advanced, GameInfo, LoopMaker, ObjectGame, Rules, States
 
 
 class ObjectRules(Rules):
@@ -32,19 +33,19 @@ class ObjectRules(Rules):
 
     def advance(self, states: States, actions: npt.NDArray[np.int32]) -> Advanced:
         count = len(states)
-        outcomes = np.full(count, ONGOING, np.int8)
+        outcomes = np.empty(count, np.int8)
         to_move = np.empty(count, np.int8)
         legal = np.zeros((count, self.info.num_actions), np.bool_)
         keys = np.empty((count, 2), np.uint64)
         for i in range(count):
-            if actions[i] >= 0:
-                states[i], outcomes[i] = self._game.play(states[i], int(actions[i]))
-            to_move[i] = self._game.to_move(states[i])
-            if outcomes[i] == ONGOING:
-                legal[i, list(self._game.legal(states[i]))] = True
-            digest = hashlib.blake2b(self._game.key(states[i]), digest_size=16).digest()
-            keys[i] = np.frombuffer(digest, np.uint64)
+            outcomes[i], to_move[i] = self._advance_one(states, i, i, actions[i], legal[i], keys[i])
         return Advanced(outcomes, to_move, legal, keys)
+
+    def room(self, states: States) -> Any:
+        return states
+
+    def build_in(self, make: LoopMaker) -> Callable[..., Any]:
+        return make(self._advance_one)
 
     def encode(self, states: States) -> npt.NDArray[np.float32]:
         planes = np.zeros((len(states), self.info.num_planes, *self.info.board_shape), np.float32)
@@ -63,6 +64,19 @@ class ObjectRules(Rules):
 
     def action_name(self, action: int) -> str:
         return self._game.action_name(action)
+
+    def _advance_one(
+        self, states: States, source: int, target: int, action: int, mask: Any, key: Any
+    ) -> tuple[int, int]:
+        state, outcome = states[source], ONGOING
+        if action >= 0:
+            state, outcome = self._game.play(state, int(action))
+        states[target] = state
+        if outcome == ONGOING:
+            mask[list(self._game.legal(state))] = True
+        digest = hashlib.blake2b(self._game.key(state), digest_size=16).digest()
+        key[:] = np.frombuffer(digest, np.uint64)
+        return outcome, self._game.to_move(state)
 
     def _playout(self, state: Any, rng: np.random.Generator) -> int:
         first, mover, outcome = self._game.to_move(state), 0, ONGOING

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from selfplay.config import SearchSettings
 from selfplay.kernels import kernel
-from selfplay.search.simulate import descent_kernel
+from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree
 
 _SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
@@ -65,7 +65,7 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
 class Puct:
     """The search method PUCT, as `search/search.py` uses it. Explores only where it is given a generator."""
 
-    descend = descent_kernel(choose_puct)
+    loop = staticmethod(growth_loop(choose_puct))
 
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings

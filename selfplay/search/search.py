@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.evaluation.evaluator import Evaluator
-from selfplay.games.game import Rules, States
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
 from selfplay.search.tree import NO_CHILD, Tree, reroot, root_value
 
@@ -23,7 +23,7 @@ IDLE = -1
 class SearchMethod(Protocol):
     """Which action next, and what policy target: all that PUCT and another search differ in."""
 
-    descend: Any  # kernel made by `simulate.descent_kernel`
+    loop: Any  # made by `simulate.growth_loop`
     constants: Any  # NamedTuple that the kernel's choice gets
 
     def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None: ...
@@ -44,6 +44,14 @@ class RootFacts(NamedTuple):
     line: list[int]  # principal variation: most visited actions from the root
 
 
+class Reached(NamedTuple):
+    """What is known of a root's child."""
+
+    outcome: int  # ONGOING, WIN, DRAW or LOSS for the player who moved
+    to_move: int  # 0 or 1
+    legal: npt.NDArray[np.bool_]  # [A] True = may be played
+
+
 class Search:
     """B searches side by side.
 
@@ -59,7 +67,7 @@ class Search:
     def __init__(
         self,
         rules: Rules,
-        evaluator: Evaluator,
+        evaluator: CachedEvaluator,
         method: SearchMethod,
         *,
         simulations: int,
@@ -71,9 +79,9 @@ class Search:
         self.simulations = simulations
         self._reuse_tree = reuse_tree
         # A subtree visited v times holds at most v nodes, so reuse never needs more than the visits to reach.
-        self._simulator = Simulator(rules, evaluator, method.descend, games=slots, nodes=simulations + 1)
+        self._simulator = Simulator(rules, evaluator, method.loop, games=slots, nodes=simulations + 1)
         self._kept = np.empty(simulations + 1, np.int32)
-        self._steps_left = np.full(slots, IDLE, np.int64)  # [B] until finished; a root's evaluation is one step
+        self._simulator.steps_left[:] = IDLE
         self._steps_planned = np.zeros(slots, np.int64)  # [B] at the start of this move
 
     def put(self, slot: int, state: States) -> None:
@@ -85,34 +93,30 @@ class Search:
 
     def clear(self, slot: int) -> None:
         """Leave the slot idle until something is put there."""
-        self._steps_left[slot] = IDLE
+        self._simulator.steps_left[slot] = IDLE
 
     def explore(self, slot: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Let the method prepare the root (noise and the like), from the game's own generator."""
         self.method.begin_move(self._simulator.tree, slot, legal, rng)
 
     def step(self) -> int:
-        """One simulation in every unfinished slot; the number of slots that took part."""
-        games = (self._steps_left > 0).nonzero()[0].astype(np.int32)
-        if len(games):
-            self._simulator.step(games, self.method.constants)
-            self._steps_left[games] -= 1
-        return len(games)
+        """Search on in every unfinished slot, up to its next new position; the number of simulations made."""
+        return self._simulator.step(self.method.constants)
 
     def run(self) -> None:
         """Finish every slot."""
-        while self.step():
-            pass
+        while (self._simulator.steps_left > 0).any():
+            self.step()
 
     def finished(self) -> list[int]:
         """Slots that have their visits and wait for a move."""
-        slots: list[int] = (self._steps_left == 0).nonzero()[0].tolist()
+        slots: list[int] = (self._simulator.steps_left == 0).nonzero()[0].tolist()
         return slots
 
     def simulations_made(self, slot: int) -> int:
         """Simulations made for this move, without the visits kept from the move before."""
         fresh_root = self._steps_planned[slot] > self.simulations
-        return int(self._steps_planned[slot] - self._steps_left[slot] - fresh_root)
+        return int(self._steps_planned[slot] - self._simulator.steps_left[slot] - fresh_root)
 
     def value(self, slot: int) -> float:
         """Mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1."""
@@ -145,21 +149,30 @@ class Search:
         """The action the method plays at `ply`."""
         return self.method.choose_action(self._simulator.tree, slot, ply, rng)
 
-    def advance(self, slot: int, action: int, next_state: States) -> None:
-        """Move on to the ongoing position `next_state` [1] that `action` leads to."""
+    def reached(self, slot: int, action: int) -> Reached:
+        """Where an action leads that was visited."""
+        tree = self._simulator.tree
+        child = tree.child[slot, 0, action]
+        to_move, outcome = int(tree.to_move[slot, child]), ONGOING
+        if tree.terminal[slot, child]:
+            value = int(tree.value[slot, child])
+            outcome = value if to_move == tree.to_move[slot, 0] else -value
+        return Reached(outcome, to_move, tree.legal[slot, child].copy())
+
+    def advance(self, slot: int, action: int) -> None:
+        """Move on to the ongoing position that a visited action leads to."""
         tree, states = self._simulator.tree, self._simulator.states
-        count = 0
-        if self._reuse_tree and tree.size[slot] > 0:
-            count = reroot(tree, slot, action, self._kept)
-            states[slot, :count] = states[slot].take(self._kept[:count])
-        if count == 0:
-            self.put(slot, next_state)
+        if not self._reuse_tree:
+            child = tree.child[slot, 0, action]
+            self.put(slot, states[slot, child : child + 1])
             return
+        count = reroot(tree, slot, action, self._kept)
+        states[slot, :count] = states[slot].take(self._kept[:count])
         tree.noise[slot] = 0.0
         self._plan(slot, self.simulations - int(tree.visits[slot, 0].sum()))
 
     def _plan(self, slot: int, steps: int) -> None:
-        self._steps_left[slot] = self._steps_planned[slot] = steps
+        self._simulator.steps_left[slot] = self._steps_planned[slot] = steps
 
     def _principal_variation(self, slot: int) -> list[int]:
         tree, node, line = self._simulator.tree, 0, []

@@ -1,61 +1,92 @@
-"""One simulation in each of many trees: descend by a method's choice, ask rules and evaluator, back up.
+"""Simulations in many trees at once: descend by a method's choice, ask rules and evaluator, back up.
 
-The only place where trees, rules and evaluator meet, and it knows none of them from inside. Python runs once per
-step, not once per simulation. Letters: B games, N nodes, n new leaves of this step, A actions.
+The only place where trees, rules and evaluator meet, and it knows none of them from inside. One step lets every
+tree grow until it needs an evaluation that nobody remembers, then evaluates these leaves together: Python runs
+once per step, and the network gets a full batch each time. Letters: B games, N nodes per tree, A actions,
+n leaves that wait for their evaluation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
-from selfplay.games.game import Rules, States
+from selfplay.evaluation.cache import CachedEvaluator, recall
+from selfplay.evaluation.evaluator import Positions
+from selfplay.games.game import LoopMaker, Rules, States
 from selfplay.kernels import Kernel, kernel
-from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_leaves, finish_leaves, new_trees
+from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_node, finish_leaves, new_trees
 
 
-def descent_kernel(choose: Kernel) -> Kernel:
-    """A kernel that walks down each tree by `choose(tree, game, node, constants) -> action`.
+def growth_loop(choose: Kernel) -> LoopMaker:
+    """The loop that grows trees whose actions are chosen by `choose(tree, game, node, constants) -> action`.
 
-    descend(tree, games, constants, new_games, new_parents, new_actions, new_leaves) -> n: new leaves are added
-    and written to the last four arrays (a root that is not evaluated yet counts as a leaf, its parent is itself
-    and its action -1); where a walk ends in a finished game, that result is backed up at once.
+    What is returned takes the game's rules (see `Rules.build_in`) and gives
+    grow(tree, room, table, steps_left, constants, games, leaves, keys) -> (n, simulations, recalled): in each game
+    with steps left, simulate until they are used up or a leaf is reached that the table does not know. Such leaves
+    are written to the last three arrays. A root that is not evaluated yet counts as a leaf, but not as a simulation.
     """
+    walk = _walk_kernel(choose)
 
-    def descend(
-        tree: Any,
-        games: Any,
-        constants: Any,
-        new_games: Any,
-        new_parents: Any,
-        new_actions: Any,
-        new_leaves: Any,
-    ) -> int:
-        count = 0
-        for game in games:
-            parent, action = -1, -1
-            if tree.size[game] > 0:
-                node = 0
-                while node != NO_CHILD and not tree.terminal[game, node]:
-                    parent, action = node, choose(tree, game, node, constants)
-                    node = tree.child[game, node, action]
-                if node != NO_CHILD:
-                    back_up(tree, game, node)
-                    continue
-            new_games[count] = game
-            new_parents[count] = max(parent, 0)
-            new_actions[count] = action
-            new_leaves[count] = add_node(tree, game, parent, action)
-            count += 1
-        return count
+    def make(advance_one: Any) -> Callable[..., tuple[int, int, int]]:
+        def grow(
+            tree: Any,
+            room: Any,
+            table: Any,
+            steps_left: Any,
+            constants: Any,
+            games: Any,
+            leaves: Any,
+            keys: Any,
+        ) -> tuple[int, int, int]:
+            waiting, simulations, recalled = 0, 0, 0
+            for game in range(len(steps_left)):
+                while steps_left[game] > 0:
+                    steps_left[game] -= 1
+                    leaf = walk(tree, game, constants)
+                    simulations += leaf != 0
+                    if leaf < 0:
+                        continue
+                    first, action = game * tree.parent.shape[1], tree.parent_action[game, leaf]
+                    parent = max(tree.parent[game, leaf], 0)
+                    outcome, to_move = advance_one(
+                        room, first + parent, first + leaf, action, tree.legal[game, leaf], keys[waiting]
+                    )
+                    if describe_node(tree, game, leaf, outcome, to_move):
+                        value = recall(table, keys[waiting], tree.prior[game, leaf])
+                        if np.isnan(value):
+                            games[waiting], leaves[waiting] = game, leaf
+                            waiting += 1
+                            break
+                        tree.value[game, leaf] = value
+                        recalled += 1
+                    back_up(tree, game, leaf)
+            return waiting, simulations, recalled
 
-    return kernel(descend)
+        return grow
+
+    return make
 
 
-_NOTHING = Evaluation(np.empty((0, 0), np.float32), np.empty(0, np.float32))
+def _walk_kernel(choose: Kernel) -> Kernel:
+    """walk(tree, game, constants) -> a new leaf, which is added to the tree; -1 where the walk ends in a finished
+    game, whose result is then backed up."""
+
+    def walk(tree: Any, game: int, constants: Any) -> int:
+        parent, action = -1, -1
+        if tree.size[game] > 0:
+            node = 0
+            while node != NO_CHILD and not tree.terminal[game, node]:
+                parent, action = node, choose(tree, game, node, constants)
+                node = tree.child[game, node, action]
+            if node != NO_CHILD:
+                back_up(tree, game, node)
+                return -1
+        return int(add_node(tree, game, parent, action))
+
+    return kernel(walk)
 
 
 class Simulator:
@@ -64,36 +95,31 @@ class Simulator:
     Args:
         rules: the game.
         evaluator: judges new leaves.
-        descend: a kernel made by `descent_kernel`.
+        loop: made by `growth_loop`.
         games: B.
         nodes: N, the most nodes a tree may have.
     """
 
-    def __init__(self, rules: Rules, evaluator: Evaluator, descend: Kernel, *, games: int, nodes: int) -> None:
+    def __init__(self, rules: Rules, evaluator: CachedEvaluator, loop: LoopMaker, *, games: int, nodes: int) -> None:
         self.rules = rules
         self.evaluator = evaluator
         self.tree: Tree = new_trees(games, nodes, rules.info.num_actions)
         self.states: States = rules.empty((games, nodes))  # [B, N] the state of each node
-        self._descend = descend
-        self._rows = np.empty(games, np.int32)  # of each new leaf among those to evaluate, -1 = the game is over there
-        self._new = [np.empty(games, np.int32) for _ in range(4)]  # games, parents, actions, leaves of a step
+        self.steps_left = np.zeros(games, np.int64)  # [B] simulations to make; a fresh root's evaluation is one more
+        self._grow = rules.build_in(loop)
+        self._room = rules.room(self.states.reshape(-1))
+        # Leaves that wait for their evaluation, at most one in each game: game, node, key
+        self._games, self._leaves = np.empty(games, np.int32), np.empty(games, np.int32)
+        self._keys = np.empty((games, 2), np.uint64)
 
-    def step(self, games: npt.NDArray[np.int32], constants: Any) -> None:
-        """One simulation in each of the given games; a fresh root gets evaluated instead, which is no visit."""
-        count = self._descend(self.tree, games, constants, *self._new)
-        if count == 0:
-            return
-        new_games, parents, actions, leaves = (column[:count] for column in self._new)
-        states = self.states[new_games, parents]
-        known = self.rules.advance(states, actions)
-        self.states[new_games, leaves] = states
-        rows = self._rows[:count]
-        ongoing = describe_leaves(self.tree, new_games, leaves, known.outcomes, known.to_move, known.legal, rows)
-        if ongoing == 0:
-            finish_leaves(self.tree, new_games, leaves, rows, *_NOTHING)
-            return
-        positions = Positions(self.rules, states, known.legal, known.keys)
-        if ongoing < count:
-            positions = positions.take(rows >= 0)
-        evaluation = self.evaluator.evaluate(positions)
-        finish_leaves(self.tree, new_games, leaves, rows, evaluation.priors, evaluation.values)
+    def step(self, constants: Any) -> int:
+        """Grow every tree that has steps left, evaluate what is new; the number of simulations begun."""
+        table, waiting = self.evaluator.table, (self._games, self._leaves, self._keys)
+        count, simulations, recalled = self._grow(self.tree, self._room, table, self.steps_left, constants, *waiting)
+        self.evaluator.counts.count_recalled(recalled)
+        if count:
+            games, leaves = self._games[:count], self._leaves[:count]
+            states, legal = self.states[games, leaves], self.tree.legal[games, leaves]
+            positions = Positions(self.rules, states, legal, self._keys[:count])
+            finish_leaves(self.tree, games, leaves, *self.evaluator.evaluate(positions))
+        return int(simulations)

@@ -62,6 +62,8 @@ def add_node(tree: Any, game: int, parent: int, action: int) -> int:
     tree.size[game] = node + 1
     tree.parent[game, node] = parent
     tree.parent_action[game, node] = action
+    tree.legal[game, node, :] = False
+    tree.prior[game, node, :] = 0.0
     tree.child[game, node, :] = NO_CHILD
     tree.visits[game, node, :] = 0
     tree.value_sum[game, node, :] = 0.0
@@ -92,50 +94,34 @@ def root_value(tree: Any, game: int) -> float:
 
 
 @kernel
-def describe_leaves(tree: Any, games: Any, leaves: Any, outcomes: Any, to_move: Any, legal: Any, rows: Any) -> int:
-    """Write what the rules say of new leaves [n] into the trees. An outcome is seen by the parent's mover.
-
-    rows[i] = the leaf's place among those where the game goes on, -1 where it is over; returns how many go on.
-    """
-    going_on = 0
-    for i in range(len(games)):
-        game, leaf = games[i], leaves[i]
-        tree.to_move[game, leaf] = to_move[i]
-        tree.legal[game, leaf] = legal[i]
-        tree.prior[game, leaf, :] = 0.0
-        tree.terminal[game, leaf] = outcomes[i] != ONGOING
-        if outcomes[i] == ONGOING:
-            rows[i] = going_on
-            going_on += 1
-        else:
-            rows[i] = -1
-            same_player = tree.to_move[game, tree.parent[game, leaf]] == to_move[i]
-            tree.value[game, leaf] = outcomes[i] if same_player else -outcomes[i]
-    return going_on
+def describe_node(tree: Any, game: int, node: int, outcome: int, to_move: int) -> bool:
+    """Write what the rules say of a new node; whether the game goes on there. An outcome is seen by the parent's
+    mover."""
+    tree.to_move[game, node] = to_move
+    tree.terminal[game, node] = outcome != ONGOING
+    if outcome != ONGOING:
+        same_player = tree.to_move[game, tree.parent[game, node]] == to_move
+        tree.value[game, node] = outcome if same_player else -outcome
+    return bool(outcome == ONGOING)
 
 
 @kernel
-def finish_leaves(tree: Any, games: Any, leaves: Any, rows: Any, priors: Any, values: Any) -> None:
-    """Write evaluations to leaves (leaf i takes row rows[i]; below zero = the game is over there), back all up."""
+def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) -> None:
+    """Write evaluations [n] to the leaves [n] they belong to, and back all up."""
     for i in range(len(games)):
-        game, leaf = games[i], leaves[i]
-        if rows[i] >= 0:
-            tree.prior[game, leaf] = priors[rows[i]]
-            tree.value[game, leaf] = values[rows[i]]
-        back_up(tree, game, leaf)
+        tree.prior[games[i], leaves[i]] = priors[i]
+        tree.value[games[i], leaves[i]] = values[i]
+        back_up(tree, games[i], leaves[i])
 
 
 @kernel
 def reroot(tree: Any, game: int, action: int, kept: Any) -> int:
     """Make the root's child by `action` the root, dropping all else.
 
-    The number of nodes that stay; kept[new index] = old index. Works in place: a child's index is always above
-    its parent's, so every node moves down or stays.
+    The child must be there. Returns the number of nodes that stay; kept[new index] = old index. Works in place: a
+    child's index is always above its parent's, so every node moves down or stays.
     """
     top = tree.child[game, 0, action]
-    if top == NO_CHILD:
-        tree.size[game] = 0
-        return 0
     new_index = np.full(tree.size[game], NO_CHILD, np.int32)
     count = 0
     for old in range(top, tree.size[game]):

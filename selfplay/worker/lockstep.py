@@ -1,4 +1,4 @@
-"""Plays many games side by side, one simulation of each per step.
+"""Plays many games side by side.
 
 A game is a function of (model, settings, its seed) and of nothing else: not of the games beside it, nor of the slot
 it sits in, nor of the order in which games finish. Knows nothing of files or processes. Letters: B slots.
@@ -13,8 +13,8 @@ import numpy as np
 
 from selfplay.config import SearchSettings
 from selfplay.errors import GameError
-from selfplay.evaluation.evaluator import Evaluator
-from selfplay.games.game import ONGOING, Advanced, Rules, States
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.games.game import ONGOING, Rules
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
 from selfplay.search.puct import Puct
 from selfplay.search.search import Search
@@ -38,7 +38,6 @@ class _Seat:
     number: int
     seed: int
     rng: np.random.Generator
-    legal: np.ndarray  # [A] bool, of the current position
     to_move: int
     moves: list[int] = field(default_factory=list)
     policies: list[list[int]] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Lockstep:
     def __init__(
         self,
         rules: Rules,
-        evaluator: Evaluator,
+        evaluator: CachedEvaluator,
         settings: SearchSettings,
         *,
         slots: int,
@@ -80,6 +79,8 @@ class Lockstep:
             slots=slots,
             reuse_tree=settings.reuse_tree,
         )
+        self._start = rules.start(1)
+        self._known = rules.describe(self._start)
         self._seats: list[_Seat | None] = [None] * slots
 
     def play(self, numbers: range) -> Iterator[GameRecord | None]:
@@ -104,12 +105,9 @@ class Lockstep:
             self._search.clear(slot)
             return
         seed = game_seed(self._run_seed, self._round, number)
-        state = self._rules.start(1)
-        known = self._rules.describe(state)
-        seat = _Seat(number, seed, np.random.default_rng(seed), known.legal[0], int(known.to_move[0]))
-        self._seats[slot] = seat
-        self._search.put(slot, state)
-        self._search.explore(slot, seat.legal, seat.rng)
+        self._seats[slot] = seat = _Seat(number, seed, np.random.default_rng(seed), int(self._known.to_move[0]))
+        self._search.put(slot, self._start)
+        self._search.explore(slot, self._known.legal[0], seat.rng)
 
     def _make_move(self, slot: int) -> GameRecord | None:
         """Record what the search found, play, and either finish the game or search on."""
@@ -120,22 +118,18 @@ class Lockstep:
         seat.values.append(round(self._search.value(slot), _VALUE_PLACES))
         seat.simulations.append(self._search.simulations_made(slot))
         seat.moves.append(action)
-        state = self._search.state(slot).copy()
-        known = self._rules.advance(state, np.array([action], np.int32))
-        if known.outcomes[0] != ONGOING:
-            return self._finish(seat, int(known.outcomes[0]))
-        self._continue(slot, seat, action, state, known)
-        return None
-
-    def _continue(self, slot: int, seat: _Seat, action: int, state: States, known: Advanced) -> None:
+        reached = self._search.reached(slot, action)
+        if reached.outcome != ONGOING:
+            return self._finish(seat, reached.outcome)
         if len(seat.moves) >= self._rules.info.max_plies:
             raise GameError(
                 f"a game of {self._rules.info.name} is not over after {len(seat.moves)} plies, but the game declares "
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
-        seat.legal, seat.to_move = known.legal[0], int(known.to_move[0])
-        self._search.advance(slot, action, state)
-        self._search.explore(slot, seat.legal, seat.rng)
+        seat.to_move = reached.to_move
+        self._search.advance(slot, action)
+        self._search.explore(slot, reached.legal, seat.rng)
+        return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:
         """`outcome` is seen by the player who made the last move: the one to move before it."""

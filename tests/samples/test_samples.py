@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from selfplay.config import SearchSettings, TrainingSettings
 from selfplay.errors import BatchError
+from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.symmetry import tables
 from selfplay.samples.batch_file import (
@@ -31,7 +32,8 @@ SEARCH = SearchSettings(simulations=6)
 
 
 def played(rules, numbers, round_number=1):
-    lockstep = Lockstep(rules, UniformEvaluator(), SEARCH, slots=8, run_seed=SEED, round_number=round_number)
+    evaluator = CachedEvaluator(UniformEvaluator(), actions=rules.info.num_actions, positions=64)
+    lockstep = Lockstep(rules, evaluator, SEARCH, slots=8, run_seed=SEED, round_number=round_number)
     games = {game.number: game for game in lockstep.play(numbers) if game is not None}
     return [games[number] for number in numbers]
 

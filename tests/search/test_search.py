@@ -9,6 +9,7 @@ import pytest
 from toys import HashEvaluator, again_value, minimax
 
 from selfplay.config import SearchSettings
+from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.game import ONGOING
@@ -18,12 +19,16 @@ from selfplay.search.search import Search
 GOLDEN = Path(__file__).parents[1] / "golden" / "puct_tictactoe.json"
 
 
+def remembering(evaluator, rules, positions=4096):
+    return CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=positions)
+
+
 def search(rules, positions, *, simulations=64, evaluator=None, **settings):
     """Finished searches of the positions after these lists of moves, side by side."""
     method = Puct(SearchSettings(simulations=simulations, **settings)).without_exploration()
     result = Search(
         rules,
-        evaluator or HashEvaluator(),
+        remembering(evaluator or HashEvaluator(), rules),
         method,
         simulations=simulations,
         slots=len(positions),
@@ -189,7 +194,7 @@ def test_reusing_the_tree_keeps_what_was_known_of_the_subtree(connect4):
     action = int(root.visits.argmax())
     expected = root.visits[action] - 1  # the first visit evaluated the child itself
     line = root.line
-    result.advance(0, action, connect4.replay([action])[0][-1:])
+    result.advance(0, action)
     again = result.root(0)
     assert again.visits.sum() == expected
     assert again.line == line[1:]
@@ -206,7 +211,7 @@ def test_a_reused_tree_grows_as_the_twin_of_its_subtree_would(tictactoe):
     for _ in range(4):
         action = int(result.root(0).visits.argmax())
         moves.append(action)
-        result.advance(0, action, tictactoe.replay(moves)[0][-1:])
+        result.advance(0, action)
         result.run()
         tree = result._simulator.tree
         size = int(tree.size[0])
@@ -220,7 +225,9 @@ def test_a_reused_tree_grows_as_the_twin_of_its_subtree_would(tictactoe):
 
 def test_noise_reaches_only_the_root_and_only_self_play(connect4):
     settings = SearchSettings(simulations=50, noise_fraction=0.5)
-    noisy = Search(connect4, HashEvaluator(), Puct(settings), simulations=50, slots=1, reuse_tree=True)
+    noisy = Search(
+        connect4, remembering(HashEvaluator(), connect4), Puct(settings), simulations=50, slots=1, reuse_tree=True
+    )
     noisy.put(0, connect4.start(1))
     noisy.explore(0, np.ones(7, bool), np.random.default_rng(1))
     noisy.run()
@@ -232,7 +239,9 @@ def test_noise_reaches_only_the_root_and_only_self_play(connect4):
 
 def test_noise_lies_on_legal_actions_and_sums_to_one(tictactoe):
     method = Puct(SearchSettings())
-    result = Search(tictactoe, HashEvaluator(), method, simulations=5, slots=1, reuse_tree=False)
+    result = Search(
+        tictactoe, remembering(HashEvaluator(), tictactoe), method, simulations=5, slots=1, reuse_tree=False
+    )
     state, known = tictactoe.replay([0, 4])
     result.put(0, state[-1:])
     result.explore(0, known.legal[-1], np.random.default_rng(0))
@@ -254,7 +263,9 @@ def test_temperature_draws_by_powers_of_the_visits():
 
 def test_temperature_changes_after_its_plies(tictactoe):
     settings = SearchSettings(simulations=20, temperature=10.0, temperature_plies=2, late_temperature=0.0)
-    result = Search(tictactoe, HashEvaluator(), Puct(settings), simulations=20, slots=1, reuse_tree=False)
+    result = Search(
+        tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), simulations=20, slots=1, reuse_tree=False
+    )
     result.put(0, tictactoe.start(1))
     result.explore(0, np.ones(9, bool), np.random.default_rng(0))
     result.run()
