@@ -39,6 +39,7 @@ from selfplay.worker.process import spare_the_collector
 
 BATCHES = (1, 8, 16, 32, 64, 128, 256, 512)
 SEED = 0
+HASTY_SIMULATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,17 @@ class Bench:
             next(self._play)
         return (self.lockstep.counts.simulations - before) / (now - start)
 
-    def bare(self, seconds: float) -> float:
-        """Forward passes/s of the network alone, at the batch size that is best in this turn."""
-        return max(self._bare_at(batch, seconds / len(BATCHES)) for batch in BATCHES)
+    def bare(self, seconds: float) -> list[float]:
+        """Forward passes/s of the network alone at each of BATCHES."""
+        return [self._bare_at(batch, seconds / len(BATCHES)) for batch in BATCHES]
+
+    def spread(self, seconds: float) -> None:
+        """Play hasty games first: games that began together would go through their plies in step, and one turn would
+        see nothing but openings and the next nothing but endings."""
+        search = self.lockstep.search
+        simulations, search.simulations = search.simulations, HASTY_SIMULATIONS
+        self.selfplay(seconds)
+        search.simulations = simulations
 
     def _bare_at(self, batch: int, seconds: float) -> float:
         planes = self._planes[:batch]
@@ -111,14 +120,20 @@ class Bench:
 def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """The figures of one case, medians over the turns."""
     bench = Bench(case, model, arguments.games)
-    bench.selfplay(arguments.seconds)  # fills the cache and spreads the games over all plies
-    turns = [(bench.bare(arguments.seconds), bench.selfplay(arguments.seconds)) for _ in range(arguments.turns)]
-    ratios = [simulations / passes for passes, simulations in turns]
+    bench.spread(arguments.seconds)
+    bench.selfplay(arguments.seconds)  # fills the cache
     counts = bench.cached.counts
+    counts.reset()
+    turns = [(bench.bare(arguments.seconds), bench.selfplay(arguments.seconds)) for _ in range(arguments.turns)]
+    # The best batch size is the one with the best median: the best of each turn would be the luckiest.
+    medians = [statistics.median(passes[i] for passes, _ in turns) for i in range(len(BATCHES))]
+    best = medians.index(max(medians))
+    ratios = [simulations / passes[best] for passes, simulations in turns]
     return {
         **asdict(case),
         "simulations_per_second": round(statistics.median(simulations for _, simulations in turns)),
-        "forward_passes_per_second": round(statistics.median(passes for passes, _ in turns)),
+        "forward_passes_per_second": round(medians[best]),
+        "best_batch": BATCHES[best],
         "ratio": round(statistics.median(ratios), 3),
         "ratio_lowest": round(min(ratios), 3),
         "ratio_highest": round(max(ratios), 3),
@@ -157,6 +172,7 @@ def one(arguments: argparse.Namespace) -> None:
     """A process of `scaling`: warm up, wait for the word, measure, print."""
     os.sched_setaffinity(0, {arguments.core})
     bench = Bench(CASES[-1], Path(arguments.one), arguments.games)
+    bench.spread(1.0)
     bench.selfplay(1.0)
     print("ready", flush=True)
     sys.stdin.readline()

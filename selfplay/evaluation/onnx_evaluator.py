@@ -14,6 +14,10 @@ from selfplay.files import read_file
 from selfplay.games.game import GameInfo
 from selfplay.network.card import card_from_metadata, check_game
 
+# Rows of one run. What a layer of a small network hands to the next then stays in a core's own cache: 4 blocks x 32
+# channels on 6 x 7 is 6 % faster at 32 rows than at 64; 5 x 64 does not mind. Runs as short as this cost nothing more.
+ROWS = 32
+
 
 class OnnxEvaluator:
     """The network in `path`, on one thread.
@@ -29,7 +33,9 @@ class OnnxEvaluator:
             check_game(self.card, info, path)
 
     def evaluate(self, positions: Positions) -> Evaluation:
-        logits, outcomes = self.run(positions.rules.encode(positions.states))
+        planes = positions.rules.encode(positions.states)
+        parts = [self.run(planes[first : first + ROWS]) for first in range(0, len(planes), ROWS)]
+        logits, outcomes = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Evaluation(masked_softmax(logits, positions.legal), outcomes[:, 0] - outcomes[:, 2])
 
     def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -166,10 +166,11 @@ class Search:
             child = tree.child[slot, 0, action]
             self.put(slot, states[slot, child : child + 1])
             return
+        visits = int(tree.visits[slot, 0, action]) - 1  # the first one evaluated the child itself
         count = reroot(tree, slot, action, self._kept)
         states[slot, :count] = states[slot].take(self._kept[:count])
         tree.noise[slot] = 0.0
-        self._plan(slot, self.simulations - int(tree.visits[slot, 0].sum()))
+        self._plan(slot, self.simulations - visits)
 
     def _plan(self, slot: int, steps: int) -> None:
         self._simulator.steps_left[slot] = self._steps_planned[slot] = steps

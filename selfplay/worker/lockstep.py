@@ -71,7 +71,7 @@ class Lockstep:
         self._rules = rules
         self._run_seed = run_seed
         self._round = round_number
-        self._search = Search(
+        self.search = Search(
             rules,
             evaluator,
             Puct(settings),
@@ -89,8 +89,8 @@ class Lockstep:
         for slot in range(len(self._seats)):
             self._seat_next(slot, waiting)
         while any(self._seats):
-            self.counts.simulations += self._search.step()
-            for slot in self._search.finished():
+            self.counts.simulations += self.search.step()
+            for slot in self.search.finished():
                 record = self._make_move(slot)
                 if record is not None:
                     self._seat_next(slot, waiting)
@@ -102,23 +102,23 @@ class Lockstep:
         number = next(waiting, None)
         if number is None:
             self._seats[slot] = None
-            self._search.clear(slot)
+            self.search.clear(slot)
             return
         seed = game_seed(self._run_seed, self._round, number)
         self._seats[slot] = seat = _Seat(number, seed, np.random.default_rng(seed), int(self._known.to_move[0]))
-        self._search.put(slot, self._start)
-        self._search.explore(slot, self._known.legal[0], seat.rng)
+        self.search.put(slot, self._start)
+        self.search.explore(slot, self._known.legal[0], seat.rng)
 
     def _make_move(self, slot: int) -> GameRecord | None:
         """Record what the search found, play, and either finish the game or search on."""
         seat = self._seats[slot]
         assert seat is not None
-        action = self._search.choose_action(slot, len(seat.moves), seat.rng)
-        seat.policies.append(sparse_policy(self._search.policy_target(slot)))
-        seat.values.append(round(self._search.value(slot), _VALUE_PLACES))
-        seat.simulations.append(self._search.simulations_made(slot))
+        action = self.search.choose_action(slot, len(seat.moves), seat.rng)
+        seat.policies.append(sparse_policy(self.search.policy_target(slot)))
+        seat.values.append(round(self.search.value(slot), _VALUE_PLACES))
+        seat.simulations.append(self.search.simulations_made(slot))
         seat.moves.append(action)
-        reached = self._search.reached(slot, action)
+        reached = self.search.reached(slot, action)
         if reached.outcome != ONGOING:
             return self._finish(seat, reached.outcome)
         if len(seat.moves) >= self._rules.info.max_plies:
@@ -127,8 +127,8 @@ class Lockstep:
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
         seat.to_move = reached.to_move
-        self._search.advance(slot, action)
-        self._search.explore(slot, reached.legal, seat.rng)
+        self.search.advance(slot, action)
+        self.search.explore(slot, reached.legal, seat.rng)
         return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:
