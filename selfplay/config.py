@@ -17,7 +17,6 @@ from msgspec import Meta
 
 from selfplay.errors import UsageError, nearest
 from selfplay.files import read_file
-from selfplay.machine import usable_cores
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,10 +118,54 @@ class TrainingSettings(Group, frozen=True):
     window_slope: Annotated[
         float, Meta(description="growth of the window at its start: beta in the formula", ge=0, le=1)
     ] = 0.4
-    threads: Annotated[
+    duplicates: Annotated[
+        float,
+        Meta(
+            description="a position that occurs k times in the window counts k to the power of this; below 1 they are "
+            "made one, their targets averaged; 1 = off",
+            ge=0,
+            le=1,
+        ),
+    ] = 1.0
+    balance_games: Annotated[
+        float, Meta(description="0 = off, 1 = short and long games count alike, in between partly", ge=0, le=1)
+    ] = 0.0
+    balance_phases: Annotated[
+        float, Meta(description="likewise for plies: the rare late ones count like the first", ge=0, le=1)
+    ] = 0.0
+    balance_outcomes: Annotated[
+        float, Meta(description="likewise for positions that were won, drawn and lost", ge=0, le=1)
+    ] = 0.0
+    mode: Annotated[
+        str,
+        Meta(
+            description='how training is spread: "serial", "data" (each rank the whole network, a share of the batch), '
+            '"pipeline" (each rank some layers), or "auto" when the run is made',
+            pattern="^(auto|serial|data|pipeline)$",
+        ),
+    ] = "auto"
+    ranks: Annotated[int, Meta(description="processes that train; 0 = auto", ge=0, le=1024)] = 0
+    threads: Annotated[int, Meta(description="threads of each rank; 0 = auto", ge=0, le=1024)] = 0
+    micro_batch: Annotated[
         int,
-        Meta(description="threads of the trainer; 0 = the cores at hand when the run is made", ge=0, le=1024),
-    ] = 0
+        Meta(
+            description="positions that share their batch statistics and go through the network together: what a "
+            "batch is cut into for ranks and stages",
+            ge=2,
+            le=65_536,
+        ),
+    ] = 64
+    device: Annotated[
+        str, Meta(description='where training computes: "cpu", "cuda" or "auto"', pattern="^(cpu|cuda|auto)$")
+    ] = "auto"
+    precision: Annotated[
+        str,
+        Meta(
+            description='of products: "float32", "bfloat16", or "auto" = bfloat16 on GPUs only',
+            pattern="^(auto|float32|bfloat16)$",
+        ),
+    ] = "auto"
+    compile: Annotated[bool, Meta(description="compile the network with torch.compile (needs a C++ compiler)")] = False
 
 
 class WorkerSettings(Group, frozen=True):
@@ -228,16 +271,6 @@ def preset(name: str) -> Tree:
     if name not in presets():
         raise UsageError(f'unknown preset "{name}"{nearest(name, presets())}; known are {", ".join(presets())}')
     return tomllib.loads((resources.files("selfplay") / "presets" / f"{name}.toml").read_text("utf-8"))
-
-
-def resolved(settings: Settings, *, device: str) -> Settings:
-    """The settings with every `auto` made a fact of this machine, once, when the run is made."""
-    threads = settings.training.threads or usable_cores()
-    training = msgspec.structs.replace(settings.training, threads=threads)
-    selfplay = settings.selfplay
-    if selfplay.device == "auto":
-        selfplay = msgspec.structs.replace(selfplay, device=device)
-    return msgspec.structs.replace(settings, training=training, selfplay=selfplay)
 
 
 def differences(old: Settings, new: Settings) -> list[str]:

@@ -54,6 +54,10 @@ class RunError(SelfplayError):
     """A run folder that cannot be used as asked."""
 
 
+class TrainingError(SelfplayError):
+    """Training cannot be done: no batch can be processed, or ranks fail whatever is tried."""
+
+
 class ProcessError(SelfplayError):
     """A child process that failed too often, with the last lines of its log."""
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_NODES = Path("/sys/devices/system/node")
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
@@ -50,6 +51,55 @@ def resident_megabytes() -> float:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def free_memory() -> float:
+    """Bytes of RAM that this process could still take: what is free, within the control group's limit."""
+    free = _free_ram()
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        free = min(free, limit - int((_CGROUP / "memory.current").read_text()))
+    except (OSError, ValueError):  # no control group, or "max": no limit
+        pass
+    return max(0.0, free)
+
+
+def _free_ram() -> float:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        fields = {name: float(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in lines)}
+        return fields["MemAvailable"]
+    except (OSError, KeyError, ValueError):  # macOS: half of all there is
+        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def cores_of_nodes(processes: int, nodes: Path = _NODES) -> list[tuple[int, ...]]:
+    """The cores that each of so many processes should keep to, so that it works near its memory (NUMA).
+
+    Empty where there is nothing to gain: one node, a platform that does not tell, or fewer processes than nodes.
+    """
+    anywhere: list[tuple[int, ...]] = [()] * processes
+    if not hasattr(os, "sched_getaffinity"):
+        return anywhere
+    usable = os.sched_getaffinity(0)
+    try:
+        lists = [path.read_text() for path in sorted(nodes.glob("node[0-9]*/cpulist"))]
+    except OSError:
+        return anywhere
+    cores = [own for own in (tuple(sorted(_parse_cores(text) & usable)) for text in lists) if own]
+    if len(cores) < 2 or processes < len(cores):
+        return anywhere
+    return [cores[process * len(cores) // processes] for process in range(processes)]
+
+
+def _parse_cores(text: str) -> set[int]:
+    """`0-3,8` as {0, 1, 2, 3, 8}."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if first:
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def has_nvidia_gpu() -> bool:

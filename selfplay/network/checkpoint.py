@@ -1,15 +1,18 @@
 """`model.pt`: everything that training needs to go on, as one file of tensors and plain values.
 
-Format `selfplay-model`, version 1, written by torch.save and always read with `weights_only=True`, so that a file
+Format `selfplay-model`, version 2, written by torch.save and always read with `weights_only=True`, so that a file
 from a stranger cannot run code. A table with
 
-    format, version    "selfplay-model", 1
+    format, version    "selfplay-model", 2
     card               what the model says of itself (`network/card.py`)
     settings           the run's settings as nested tables
     weights            name -> tensor: the network as trained
     average            name -> tensor: the moving average of the weights, which plays
-    optimizer          state of the optimizer; empty before the first step
+    optimizer          name of a parameter -> what AdamW keeps of it; empty before the first step
     steps              optimizer steps since round 0
+    trained            how the last round was trained: the parallel plan, and whether it was the one asked for
+
+Version 1 had the optimizer's own table, by number of the parameter, and no `trained`; it is still read.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,7 @@ from selfplay.network.onnx_export import to_onnx
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
 
 FORMAT = "selfplay-model"
-VERSION = 1
+VERSION = 2
 
 Tensors = dict[str, Tensor]
 
@@ -48,6 +51,7 @@ class Checkpoint:
     average: Tensors
     optimizer: dict[str, Any]
     steps: int
+    trained: dict[str, Any]
 
 
 def fingerprint(weights: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> str:
@@ -77,6 +81,7 @@ def make_checkpoint(
     steps: int,
     round_number: int,
     parent: str,
+    trained: dict[str, Any] | None = None,
 ) -> Checkpoint:
     """A checkpoint with its card filled in."""
     card = ModelCard(
@@ -96,7 +101,7 @@ def make_checkpoint(
         channels=settings.network.channels,
         parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
     )
-    return Checkpoint(card, settings, weights, average, optimizer, steps)
+    return Checkpoint(card, settings, weights, average, optimizer, steps, trained or {})
 
 
 def untrained(info: GameInfo, settings: Settings) -> Checkpoint:
@@ -133,6 +138,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "average": checkpoint.average,
         "optimizer": checkpoint.optimizer,
         "steps": checkpoint.steps,
+        "trained": checkpoint.trained,
     }
     torch.save(content, buffer)
     write_atomically(path.with_suffix(".onnx"), twin)
@@ -150,8 +156,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
-    if table.get("version") != VERSION:
-        raise ModelError(f"{path}: format version {table.get('version')}, this program reads {VERSION}")
+    if table.get("version") not in (1, VERSION):
+        raise ModelError(f"{path}: format version {table.get('version')}, this program reads 1 to {VERSION}")
     return _from_table(table, path)
 
 
@@ -164,6 +170,12 @@ def playing_network(checkpoint: Checkpoint) -> ResNet:
     return network.eval()
 
 
+def _by_name(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The optimizer's state of a version 1 file, where parameters had numbers."""
+    names = [name for name, _ in playing_network(checkpoint).named_parameters()]
+    return {names[number]: fields for number, fields in checkpoint.optimizer.get("state", {}).items()}
+
+
 def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
     try:
         checkpoint = Checkpoint(
@@ -173,7 +185,10 @@ def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
             average=table["average"],
             optimizer=table["optimizer"],
             steps=table["steps"],
+            trained=table.get("trained", {}),
         )
+        if table["version"] == 1:
+            checkpoint = replace(checkpoint, optimizer=_by_name(checkpoint))
         found = fingerprint(checkpoint.weights, checkpoint.average)
     except (KeyError, TypeError, AttributeError, UsageError) as error:
         raise ModelError(f"{path}: a selfplay model with parts missing or malformed: {error}") from None

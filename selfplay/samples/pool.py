@@ -19,6 +19,7 @@ from selfplay.games.game import States
 from selfplay.games.symmetry import tables
 from selfplay.samples.batch_file import dense_policy
 from selfplay.samples.collector import BatchCollector, CheckedGame, GameId, RunIdentity
+from selfplay.samples.weights import merge_duplicates, position_weights
 from selfplay.samples.window import newest_games, window_size
 
 WIN, DRAW, LOSS = 0, 1, 2  # columns of outcome targets
@@ -31,6 +32,7 @@ class Samples(NamedTuple):
     legal: npt.NDArray[np.bool_]  # [n, A] True = may be played
     policy: npt.NDArray[np.float32]  # [n, A] target probabilities
     outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
+    weight: npt.NDArray[np.float32]  # [n] how much each counts, 1 on average over the window
 
 
 class _GamePositions(NamedTuple):
@@ -40,6 +42,7 @@ class _GamePositions(NamedTuple):
     legal: npt.NDArray[np.bool_]  # [plies, A]
     policy: npt.NDArray[np.float32]  # [plies, A]
     outcome: npt.NDArray[np.int8]  # [plies] column of the target
+    keys: npt.NDArray[np.uint64]  # [plies, 2] 128-bit hash of each state
 
 
 class Window(NamedTuple):
@@ -48,7 +51,8 @@ class Window(NamedTuple):
     states: States  # [n]
     legal: npt.NDArray[np.bool_]  # [n, A]
     policy: npt.NDArray[np.float32]  # [n, A]
-    outcome: npt.NDArray[np.int8]  # [n]
+    outcome: npt.NDArray[np.float32]  # [n, 3]
+    weight: npt.NDArray[np.float32]  # [n]
     new_positions: int  # of the newest round
     total_positions: int  # ever played
 
@@ -93,8 +97,24 @@ class TrainingDataPool:
         chosen = ids[newest_games(lengths, window_size(total, self._settings)) :]
         columns = zip(*(self._games[game] for game in chosen), strict=True)
         new = sum(length for game, length in zip(ids, lengths, strict=True) if game[0] == round_number)
-        states, legal, policy, outcome = (np.concatenate(column) for column in columns)
-        return Window(states, legal, policy, outcome, new, total)
+        states, legal, policy, column, keys = (np.concatenate(parts) for parts in columns)
+        outcome = np.eye(3, dtype=np.float32)[column]
+        lengths = [len(self._games[game].states) for game in chosen]
+        weight = position_weights(
+            self._settings,
+            games=np.repeat(np.arange(len(chosen)), lengths),
+            plies=np.concatenate([np.arange(length) for length in lengths]),
+            outcomes=outcome,
+        )
+        window = Window(states, legal, policy, outcome, weight, new, total)
+        return window if self._settings.duplicates == 1.0 else self._merged(window, keys)
+
+    def _merged(self, window: Window, keys: npt.NDArray[np.uint64]) -> Window:
+        rows, policy, outcome, weight = merge_duplicates(
+            keys, window.policy, window.outcome, window.weight, exponent=self._settings.duplicates
+        )
+        states, legal = window.states[rows], window.legal[rows]
+        return window._replace(states=states, legal=legal, policy=policy, outcome=outcome, weight=weight)
 
     def minibatches(self, window: Window, *, steps: int, rng: np.random.Generator) -> Iterator[Samples]:
         """`steps` minibatches: every position once before any comes again, each under a random symmetry."""
@@ -116,7 +136,8 @@ class TrainingDataPool:
             turned.reshape(planes.shape),
             np.take_along_axis(window.legal[rows], actions, axis=1),
             np.take_along_axis(window.policy[rows], actions, axis=1),
-            np.eye(3, dtype=np.float32)[window.outcome[rows]],
+            window.outcome[rows],
+            window.weight[rows],
         )
 
     def _positions_of(self, game: CheckedGame) -> _GamePositions:
@@ -124,4 +145,6 @@ class TrainingDataPool:
         policy = [dense_policy(pairs, self._rules.info.num_actions) for pairs in record.policies]
         # Seen by the player to move in each position, not by ply: a player may move twice running.
         result = np.where(game.known.to_move == 0, record.outcome, -record.outcome)
-        return _GamePositions(game.states, game.known.legal, np.array(policy), (1 - result).astype(np.int8))
+        return _GamePositions(
+            game.states, game.known.legal, np.array(policy), (1 - result).astype(np.int8), game.known.keys
+        )

@@ -23,21 +23,21 @@ class Losses:
         return self.policy + self.value
 
 
-def policy_loss(logits: Tensor, legal: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy [] of the policy over legal actions; logits, legal, target [n, A].
+def policy_losses(logits: Tensor, legal: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropies [n] of the policy over legal actions; logits, legal, target [n, A].
 
     Illegal actions are left out as they are in play, so that no capacity goes into learning the rules.
     """
     masked = logits.masked_fill(~legal, float("-inf"))
     log_probabilities = functional.log_softmax(masked, dim=-1).masked_fill(~legal, 0.0)
-    return -(target * log_probabilities).sum(dim=-1).mean()
+    return -(target * log_probabilities).sum(dim=-1)
 
 
-def outcome_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy [] of win/draw/loss; logits and target [n, 3]."""
-    return -(target * functional.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+def outcome_losses(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropies [n] of win/draw/loss; logits and target [n, 3]."""
+    return -(target * functional.log_softmax(logits, dim=-1)).sum(dim=-1)
 
 
-def entropy(target: Tensor) -> Tensor:
-    """Mean entropy [] of target distributions [n, A]."""
-    return -torch.xlogy(target, target).sum(dim=-1).mean()
+def entropies(target: Tensor) -> Tensor:
+    """Entropies [n] of target distributions [n, A]."""
+    return -torch.xlogy(target, target).sum(dim=-1)

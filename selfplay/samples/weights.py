@@ -1,0 +1,70 @@
+"""How much each position of the replay window counts, so that no kind of position drowns the others.
+
+Every rule is an exponent between 0 (off) and 1 (kinds count alike, however many positions they have). Letters: n
+positions, A actions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.config import TrainingSettings
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+def position_weights(settings: TrainingSettings, *, games: Ints, plies: Ints, outcomes: Floats) -> Floats:
+    """Weights [n] with mean 1.
+
+    Args:
+        settings: the exponents.
+        games: [n] the game that a position is from, as any number.
+        plies: [n] plies played before it.
+        outcomes: [n, 3] targets of win, draw, loss.
+    """
+    weights = np.ones(len(games))
+    weights *= rarity(games) ** settings.balance_games
+    weights *= rarity(plies) ** settings.balance_phases
+    weights *= rarity(outcomes.argmax(axis=1)) ** settings.balance_outcomes
+    normal: Floats = (weights / weights.mean()).astype(np.float32)
+    return normal
+
+
+def rarity(kinds: Ints) -> npt.NDArray[np.float64]:
+    """For each position [n], 1 / the share that its kind has of all positions."""
+    _, kind, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    share: npt.NDArray[np.float64] = counts[kind] / len(kinds)
+    return 1.0 / share
+
+
+def merge_duplicates(
+    keys: npt.NDArray[np.uint64], policy: Floats, outcome: Floats, weight: Floats, *, exponent: float
+) -> tuple[Ints, Floats, Floats, Floats]:
+    """Equal positions made one, with the weighted mean of their targets.
+
+    Args:
+        keys: [n, 2] hashes of the positions.
+        policy, outcome, weight: [n, A], [n, 3], [n] targets and weights.
+        exponent: a position that occurs k times counts k^exponent times its mean weight.
+
+    Returns:
+        Rows of the positions that stay (the first of each, in order), their policies, outcomes and weights; the
+        weights have mean 1.
+    """
+    pairs = np.ascontiguousarray(keys).view([("low", np.uint64), ("high", np.uint64)])[:, 0]
+    _, first, kind, counts = np.unique(pairs, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)  # by first occurrence: keys are hashes, their order means nothing
+    totals = np.bincount(kind, weight, len(first))
+    mean_policy, mean_outcome = (
+        np.stack([np.bincount(kind, weight * column, len(first)) for column in targets.T], axis=1) / totals[:, None]
+        for targets in (policy, outcome)
+    )
+    merged = totals / counts * counts.astype(float) ** exponent
+    return (
+        first[order],
+        mean_policy[order].astype(np.float32),
+        mean_outcome[order].astype(np.float32),
+        (merged / merged.mean())[order].astype(np.float32),
+    )

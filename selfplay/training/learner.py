@@ -1,0 +1,231 @@
+"""The heart of a step, for a whole network or a stage of one: forward, backward, batch statistics, optimizer, average.
+
+Used by one process alone (`serial.py`), by data-parallel ranks (`data_parallel.py`) and by the stages of a pipeline
+(`pipeline_parallel.py`). Knows nothing of processes. Letters: n positions of a group, A actions.
+
+**Batch statistics.** Normalisation uses the mean and variance of a group of `micro_batch` positions, never those of
+"the batch" a machine happens to hold at once (ghost batch normalisation: Hoffer, Hubara, Soudry 2017, "Train longer,
+generalize better"). So a step is a sum over groups, and one process, four ranks and a pipeline compute the same
+gradient; with statistics of each rank's shard they would not, and statistics of the whole batch cannot be had in a
+pipeline at all. The running statistics, which play uses, move once a step, by the mean over all its groups on all
+ranks: replicas, checkpoint and exported network hold the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfplay.config import TrainingSettings
+from selfplay.samples.pool import Samples
+from selfplay.training.loss import entropies, outcome_losses, policy_losses
+from selfplay.training.parallel_plan import ParallelPlan, group_sizes
+from selfplay.training.step import LossSums, TrainingState
+
+STATISTICS_MOMENTUM = 0.1  # of the running batch statistics, per step; torch's default
+SMALLEST_GROUP = 2  # one position has no variance
+
+Sum = Callable[[Tensor], None]  # adds a tensor up over all ranks, in place
+
+
+class GroupLoss(NamedTuple):
+    """Losses of a group's positions."""
+
+    total: Tensor  # [] what is minimised, as a sum over the positions
+    sums: LossSums
+
+
+class Group(NamedTuple):
+    """`Samples` as tensors on the device."""
+
+    planes: Tensor  # [n, P, H, W]
+    legal: Tensor  # [n, A] bool
+    policy: Tensor  # [n, A]
+    outcome: Tensor  # [n, 3]
+    weight: Tensor  # [n]
+
+
+class Learner:
+    """A network that learns, or a stage of one, with its optimizer, average and batch statistics.
+
+    Args:
+        network: the module; moved to the plan's device.
+        settings: how to train.
+        plan: device, precision, threads, groups.
+        device_index: which GPU, where the plan uses them.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: TrainingSettings, plan: ParallelPlan, *, device_index: int = 0
+    ) -> None:
+        self.device = torch.device("cuda", device_index) if plan.device == "cuda" else torch.device("cpu")
+        self.micro_batch = plan.micro_batch
+        self.steps = 0
+        self._settings = settings
+        self._precision = plan.precision
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
+        self.network.train()
+        self.names = [name for name, _ in network.named_parameters()]
+        self._average: dict[str, Tensor] = {}
+        self._statistics = BatchStatistics(network)
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=plan.device == "cuda",
+        )
+
+    def load(self, state: TrainingState) -> None:
+        """Take over the parts of a state that this network has."""
+        own = self.network.state_dict()
+        self.network.load_state_dict({name: state.weights[name] for name in own})
+        self._average = {name: state.average[name].to(self.device, copy=True) for name in own}
+        kept = {i: state.optimizer[name] for i, name in enumerate(self.names) if name in state.optimizer}
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        self.steps = state.steps
+
+    def state(self) -> TrainingState:
+        """A copy of everything, on the CPU."""
+        kept = self._optimizer.state_dict()["state"]
+        return TrainingState(
+            {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()},
+            {name: tensor.cpu().clone() for name, tensor in self._average.items()},
+            {self.names[i]: {key: value.cpu().clone() for key, value in fields.items()} for i, fields in kept.items()},
+            self.steps,
+        )
+
+    def groups(self, samples: Samples) -> Iterator[Group]:
+        """The samples as groups on the device, in order."""
+        first = 0
+        for size in group_sizes(len(samples.planes), self.micro_batch):
+            yield self.to_group(Samples._make(column[first : first + size] for column in samples))
+            first += size
+
+    def to_group(self, samples: Samples) -> Group:
+        """The samples as one group on the device."""
+        group = Group._make(torch.from_numpy(np.ascontiguousarray(column)).to(self.device) for column in samples)
+        return group._replace(planes=group.planes.contiguous(memory_format=torch.channels_last))
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Products in the plan's precision."""
+        if self._precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def loss(self, logits: tuple[Tensor, Tensor], group: Group, *, must_be_finite: bool = True) -> GroupLoss:
+        """The losses of a group's policy logits [n, A] and outcome logits [n, 3].
+
+        Raises `FloatingPointError` where they must be finite and are not.
+        """
+        policy = (policy_losses(logits[0].float(), group.legal, group.policy) * group.weight).sum()
+        value = (outcome_losses(logits[1].float(), group.outcome) * group.weight).sum()
+        floor = (entropies(group.policy) * group.weight).sum()
+        sums = LossSums(policy.item(), value.item(), floor.item())
+        if must_be_finite and not math.isfinite(sums.policy + sums.value):
+            raise FloatingPointError(f"the loss is not finite: policy {sums.policy}, value {sums.value}")
+        return GroupLoss(policy + self._settings.value_weight * value, sums)
+
+    def begin(self) -> None:
+        """Before the first group of a step."""
+        self._statistics.begin()
+
+    def abandon(self) -> None:
+        """The step is not taken: forget its gradients and statistics."""
+        self._optimizer.zero_grad()
+        self._statistics.abandon()
+
+    def apply(self, groups: int, sum_statistics: Sum | None = None, sum_norms: Sum | None = None) -> None:
+        """Move the weights by the gradients that were gathered.
+
+        Args:
+            groups: how many this rank worked through.
+            sum_statistics: adds up over the ranks that hold these layers too.
+            sum_norms: adds up over the ranks that hold the other layers.
+        """
+        self._statistics.finish(groups, sum_statistics)
+        self._clip_gradients(sum_norms)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.steps += 1
+        self._move_average()
+
+    def _clip_gradients(self, sum_norms: Sum | None) -> None:
+        parameters = list(self.network.parameters())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if sum_norms is not None:
+            squared = norm.square().reshape(1)
+            sum_norms(squared)
+            norm = squared.sqrt()[0]
+        nn.utils.clip_grads_with_norm_(parameters, self._settings.gradient_clip, norm)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Exponential moving average of weights and batch statistics, with a short memory in the first steps."""
+        decay = min(self._settings.average_decay, (1 + self.steps) / (10 + self.steps))
+        for name, tensor in self.network.state_dict().items():
+            average = self._average[name]
+            if average.is_floating_point():
+                average.lerp_(tensor, 1.0 - decay)
+            else:
+                average.copy_(tensor)
+
+
+class BatchStatistics:
+    """The running means and variances of a network's normalisations, moved once a step by the mean over its groups."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        for layer in self._layers:
+            layer.momentum = None  # None = the mean over all groups since `begin`
+        self._before: list[tuple[Tensor, ...]] = []
+
+    def begin(self) -> None:
+        """Gather anew."""
+        self._before = [tuple(buffer.clone() for buffer in _buffers(layer)) for layer in self._layers]
+        for layer in self._layers:
+            layer.reset_running_stats()
+
+    @torch.no_grad()
+    def abandon(self) -> None:
+        """Back to what was before `begin`."""
+        for layer, before in zip(self._layers, self._before, strict=True):
+            for buffer, old in zip(_buffers(layer), before, strict=True):
+                buffer.copy_(old)
+
+    @torch.no_grad()
+    def finish(self, groups: int, sum_over_ranks: Sum | None) -> None:
+        """Move by what `groups` groups here, and those on other ranks, had on average."""
+        gathered = [buffer for layer in self._layers for buffer in _buffers(layer)[:2]]
+        if sum_over_ranks is not None and gathered:
+            flat = torch.cat([buffer * groups for buffer in gathered] + [gathered[0].new_full((1,), groups)])
+            sum_over_ranks(flat)
+            sizes = [len(buffer) for buffer in gathered]
+            for buffer, mean in zip(gathered, torch.split(flat[:-1] / flat[-1], sizes), strict=True):
+                buffer.copy_(mean)
+        for layer, (mean, variance, tracked) in zip(self._layers, self._before, strict=True):
+            now = _buffers(layer)
+            now[0].copy_(mean.lerp(now[0], STATISTICS_MOMENTUM))
+            now[1].copy_(variance.lerp(now[1], STATISTICS_MOMENTUM))
+            now[2].copy_(tracked + 1)
+
+
+def _buffers(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+    """Running mean, running variance, steps counted."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    assert layer.num_batches_tracked is not None
+    return layer.running_mean, layer.running_var, layer.num_batches_tracked
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of RAM or a GPU, ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -1,0 +1,177 @@
+"""One rank of a parallel training: a process that works through steps which its trainer sends it.
+
+`python -m selfplay.training.rank DESCRIPTOR` is started by `rank_group.py`, with one end of a pipe. Messages are
+tuples, pickled, between processes of one user and one program:
+
+    from the trainer   RankSetup · ("load", TrainingState) · ("step", Share) · ("state",) · ("end",)
+    from the rank      ("ready",) · ("alive",) · ("loaded",) · ("stepped", RankReport or reason) ·
+                       ("state", TrainingState or None) · ("failed", reason, out_of_memory)
+
+A rank ends when its trainer is gone: a thread of its own reads the pipe, whatever the main thread waits for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, distributed
+
+from selfplay.config import TrainingSettings
+from selfplay.network.resnet import NetworkShape
+from selfplay.samples.pool import Samples
+from selfplay.training.learner import is_out_of_memory
+from selfplay.training.parallel_plan import ParallelPlan
+from selfplay.training.step import RankReport, TrainingState
+
+HEARTBEAT_SECONDS = 0.5
+GRACE_SECONDS = 1.0  # from the trainer's end to the end by force
+LONGEST_EXCHANGE = timedelta(hours=2)  # the trainer notices a hung rank long before
+
+
+@dataclass(frozen=True)
+class RankSetup:
+    """All that a rank needs to know."""
+
+    rank: int
+    plan: ParallelPlan
+    shape: NetworkShape
+    settings: TrainingSettings
+    rendezvous: str  # a file, not there yet, where the ranks find each other
+    cores: tuple[int, ...]  # to run on; empty = wherever the system likes
+
+
+class Share(NamedTuple):
+    """A rank's part of a batch."""
+
+    samples: Samples
+    total_weight: float  # of the whole batch
+    groups: int  # groups in these samples; 0 = they only keep the rank in step, with weight 0
+
+
+class Rank(Protocol):
+    """What a rank does with its messages."""
+
+    def load(self, state: TrainingState) -> None: ...
+
+    def step(self, share: Share, input_seconds: float) -> RankReport | str: ...
+
+    def state(self) -> TrainingState | None:
+        """This rank's part of the state, None where another rank has it."""
+        ...
+
+
+class Pipe:
+    """The connection to the trainer, read by a thread, written by two."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._connection = connection
+        self._writing = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to read and to give signs of life."""
+        for work in (self._read, self._beat):
+            threading.Thread(target=work, daemon=True).start()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """Raises `OSError` where the trainer is gone."""
+        with self._writing:
+            self._connection.send(message)
+
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.arrived.put(self._connection.recv())
+        self.arrived.put(("end",))
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.send(("alive",))
+                time.sleep(HEARTBEAT_SECONDS)
+
+
+def main() -> None:
+    """Serve one trainer until it ends or says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
+    pipe = Pipe(Connection(int(sys.argv[1])))
+    pipe.start()
+    try:
+        serve(pipe, pipe.arrived.get())
+    except Exception as error:  # whatever it is, the trainer is told and decides
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", f"{type(error).__name__}: {error}", is_out_of_memory(error)))
+        os._exit(1)  # other ranks may hold threads of this one in an exchange that never ends
+    os._exit(0)
+
+
+def serve(pipe: Pipe, setup: RankSetup) -> None:
+    """Join the other ranks, then work through messages."""
+    rank = make_rank(setup)
+    pipe.send(("ready",))
+    while True:
+        started = time.perf_counter()
+        message = pipe.arrived.get()
+        match message:
+            case ("load", state):
+                rank.load(state)
+                gc.collect()
+                pipe.send(("loaded",))
+            case ("step", share):
+                pipe.send(("stepped", rank.step(share, time.perf_counter() - started)))
+            case ("state",):
+                pipe.send(("state", rank.state()))
+            case ("end",):
+                return
+
+
+def make_rank(setup: RankSetup) -> Rank:
+    """The rank of a setup, once all ranks are there."""
+    from selfplay.training.data_parallel import DataParallelRank
+    from selfplay.training.pipeline_parallel import PipelineRank
+
+    plan = setup.plan
+    if setup.cores:
+        os.sched_setaffinity(0, setup.cores)
+    torch.set_num_threads(plan.threads)
+    torch.use_deterministic_algorithms(plan.device == "cpu")
+    if plan.device == "cuda":
+        torch.cuda.set_device(setup.rank)
+    distributed.init_process_group(
+        "nccl" if plan.device == "cuda" else "gloo",
+        init_method=f"file://{setup.rendezvous}",
+        rank=setup.rank,
+        world_size=plan.ranks,
+        timeout=LONGEST_EXCHANGE,
+    )
+    return DataParallelRank(setup) if plan.mode == "data" else PipelineRank(setup)
+
+
+def sum_over_ranks(tensor: Tensor) -> None:
+    """Add a tensor up over all ranks, in place."""
+    distributed.all_reduce(tensor)
+
+
+def worst(status: int, device: torch.device) -> int:
+    """The highest status of any rank."""
+    value = torch.tensor([status], dtype=torch.int32, device=device)
+    distributed.all_reduce(value, distributed.ReduceOp.MAX)
+    return int(value.item())
+
+
+if __name__ == "__main__":
+    main()
