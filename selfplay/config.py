@@ -150,11 +150,11 @@ class TrainingSettings(Group, frozen=True):
         int,
         Meta(
             description="positions that share their batch statistics and go through the network together: what a "
-            "batch is cut into for ranks and stages",
-            ge=2,
+            "batch is cut into for ranks and stages; 0 = auto: as large as gives every rank one",
+            ge=0,
             le=65_536,
         ),
-    ] = 64
+    ] = 0
     device: Annotated[
         str, Meta(description='where training computes: "cpu", "cuda" or "auto"', pattern="^(cpu|cuda|auto)$")
     ] = "auto"

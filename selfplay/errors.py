@@ -7,6 +7,7 @@
     ├── ModelError           a model file is missing, damaged, foreign, or of another game
     ├── BatchError           a batch file is torn, foreign, or disagrees with itself
     ├── RunError             a run folder cannot be used as asked
+    ├── TrainingError        training cannot be done, whatever is tried
     └── ProcessError         a worker or the trainer died too often
 
 A message says what was found, what was expected, where, and what to do.

@@ -13,7 +13,6 @@ from selfplay.config import (
     preset,
     presets,
     read_toml,
-    resolved,
     to_toml,
     to_tree,
 )
@@ -79,14 +78,6 @@ def test_differences_leave_out_what_only_decides_speed():
     old = Settings()
     new = from_tree({"search": {"simulations": 65}, "worker": {"games_in_parallel": 3}}, where="test")
     assert differences(old, new) == ["search.simulations: the run has 64, asked for 65"]
-
-
-def test_auto_becomes_a_fact():
-    settings = resolved(Settings(), device="cpu")
-    assert settings.training.threads >= 1
-    assert settings.selfplay.device == "cpu"
-    again = resolved(settings, device="cuda")
-    assert again == settings
 
 
 def test_a_settings_file_that_is_none_is_refused(tmp_path):

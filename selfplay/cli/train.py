@@ -77,6 +77,8 @@ def command(**options: Any) -> None:
             compile_kernels(run.settings)
         began = "a new run" if run.is_new else "going on"
         console.print(f"{run.settings.game.name}: {began} in {run.layout.root}, {options['workers']} workers")
+        for line in run.training:
+            console.print(line, soft_wrap=True)
         with Display(console) as display:
             coordinator = Coordinator(
                 run,

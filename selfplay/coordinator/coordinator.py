@@ -173,7 +173,7 @@ class Coordinator:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
         answer = self._ask_trainer({"do": "train", "round": number}, until="trained")
-        facts = {key: value for key, value in answer.items() if key != "event"}
+        facts = {key: value for key, value in answer.items() if key not in ("event", "line")}
         self._events.add("trained", **facts)
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(
@@ -181,6 +181,10 @@ class Coordinator:
             f"{answer['policy']:.3f} (floor {answer['policy_floor']:.3f}), value loss {answer['value']:.3f}, "
             f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
         )
+        status.training = answer["line"]
+        self._say(answer["line"])
+        for reason, number_of in answer["reasons"].items():
+            self._say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
 
     # --- playing ---------------------------------------------------------------------------------------------
 
@@ -241,6 +245,9 @@ class Coordinator:
             if message["event"] == "training":
                 self.status.phase_share = message["step"] / message["steps"]
                 self.status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
+            elif message["event"] == "recovering":
+                self._events.add("recovering", round=message["round"], reason=message["reason"])
+                self._say(f"round {message['round']}: {message['reason']}")
             return
         worker = self.status.workers[item.child]
         worker.heard = time.time()

@@ -76,8 +76,11 @@ def panel(status: Status) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for row in _facts(status):
         facts.add_row(*row)
+    lines: list[RenderableType] = [bar, Text(), facts]
+    if status.training:
+        lines += [Text(status.training, style="dim")]
     left = "" if status.seconds_left is None else f"about {duration(status.seconds_left)} left"
-    return Panel(Group(bar, Text(), facts), title=f"selfplay · {status.game}", subtitle=left, title_align="left")
+    return Panel(Group(*lines), title=f"selfplay · {status.game}", subtitle=left, title_align="left")
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from selfplay.config import (
     Settings,
     Tree,
@@ -14,17 +16,18 @@ from selfplay.config import (
     preset,
     presets,
     read_toml,
-    resolved,
     to_toml,
     to_tree,
 )
 from selfplay.errors import ModelError, RunError, UsageError
 from selfplay.files import ensure_directory, same_content, write_atomically
 from selfplay.games.conformance import check_game as check_game_rules
+from selfplay.games.game import GameInfo
 from selfplay.games.registry import load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.layout import RunLayout
+from selfplay.training.parallel_plan import Work, check, choose, this_machine
 
 DEFAULT_GAME = "connect4"
 CHECKED_GAMES = 20  # random games under every law, before a new run is made
@@ -51,6 +54,7 @@ class OpenRun:
     model: Path  # where the newest round is published
     initial_model: Path | None  # a model of the user's that a new run starts from
     is_new: bool
+    training: tuple[str, ...]  # how training is spread over the machine and why, and warnings
 
 
 def open_run(request: RunRequest) -> OpenRun:
@@ -66,6 +70,7 @@ def open_run(request: RunRequest) -> OpenRun:
     is_new = not layout.settings.exists()
     settings, initial = _new_settings(request) if is_new else (_existing_settings(request, layout), None)
     rules = load_rules(settings.game.name)
+    settings, training = _resolved(settings, rules.info)
     if is_new:
         check_game_rules(settings.game.name, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
     for folder in (request.model.absolute().parent, request.data, layout.models, layout.logs):
@@ -76,7 +81,7 @@ def open_run(request: RunRequest) -> OpenRun:
         write_atomically(layout.settings, to_toml(settings, heading=heading).encode())
     else:
         _check_published(request.model, layout)
-    return OpenRun(layout, settings, request.model, initial, is_new)
+    return OpenRun(layout, settings, request.model, initial, is_new, training)
 
 
 def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
@@ -89,7 +94,7 @@ def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
     settings = from_tree(merged(base, {"network": network}, *overlays, {"game": {"name": game}}), where="settings")
     if card is not None:
         check_game(card, load_rules(game).info, request.model)
-    return resolved(settings, device=_device()), request.model if card else None
+    return settings, request.model if card else None
 
 
 def _existing_settings(request: RunRequest, layout: RunLayout) -> Settings:
@@ -124,6 +129,18 @@ def _model_there(path: Path) -> tuple[ModelCard | None, Tree]:
 
     checkpoint = load_checkpoint(path)
     return checkpoint.card, to_tree(checkpoint.settings)["network"]
+
+
+def _resolved(settings: Settings, info: GameInfo) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with every `auto` made a fact of this machine, once; and how training is spread, and warnings."""
+    if settings.selfplay.device == "auto":
+        selfplay = msgspec.structs.replace(settings.selfplay, device=_device())
+        settings = msgspec.structs.replace(settings, selfplay=selfplay)
+    work = Work.of(info, settings.network, settings.training, settings.selfplay.games_per_round)
+    plan, why = choose(settings.training, work, this_machine())
+    training = msgspec.structs.replace(settings.training, **plan.as_settings())
+    warnings = check(plan, work, this_machine())
+    return msgspec.structs.replace(settings, training=training), (f"training: {plan} ({why})", *warnings)
 
 
 def _device() -> str:

@@ -56,6 +56,7 @@ class Status:
     round_seconds: float = 0.0  # since play of this round began
     phase_share: float = 0.0  # how much of the phase is done, 0 to 1
     losses: dict[str, float] = field(default_factory=dict)
+    training: str = ""  # the last round's training in a line
     seconds_left: float | None = None
     workers: dict[str, WorkerStatus] = field(default_factory=dict)
 

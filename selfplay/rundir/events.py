@@ -8,7 +8,10 @@ Every line has `time` (seconds since 1970, UTC) and `event`; the rest depends on
     batch      worker, round, file, games             a batch file was accepted
     rejected   file, reason                           a batch file went to quarantine
     died       child, code                            a child process ended by itself
-    trained    round, losses, positions, seconds      a round was trained, with the model's fingerprint
+    recovering round, reason                          ranks of the trainer failed, the round's training starts again
+    trained    round, losses, positions, seconds,     a round was trained, with the model's fingerprint
+               plan, ranks, samples_per_second,       how it was spread over the machine, and where its time went:
+               shares, batches, loss_per_rank, …      `training/statistics.py`
     match      against, score, error, games           a match at the end
     stopped    reason                                 the coordinator ends
 

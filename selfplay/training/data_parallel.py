@@ -36,7 +36,7 @@ class DataParallelRank:
         self._learner = Learner(network, setup.settings, setup.plan, device_index=setup.rank)
         self._learner.load(state)
         devices = [setup.rank] if setup.plan.device == "cuda" else None
-        self._replica = DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+        self._replica = DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
         self._forward = torch.compile(self._replica) if setup.plan.compile else self._replica
 
     def step(self, share: Share, input_seconds: float) -> RankReport | str:

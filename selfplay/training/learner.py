@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from selfplay.config import TrainingSettings
 from selfplay.samples.pool import Samples
@@ -78,7 +79,7 @@ class Learner:
             network.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            fused=plan.device == "cuda",
+            fused=True,
         )
 
     def load(self, state: TrainingState) -> None:
@@ -169,12 +170,12 @@ class Learner:
     def _move_average(self) -> None:
         """Exponential moving average of weights and batch statistics, with a short memory in the first steps."""
         decay = min(self._settings.average_decay, (1 + self.steps) / (10 + self.steps))
-        for name, tensor in self.network.state_dict().items():
-            average = self._average[name]
-            if average.is_floating_point():
-                average.lerp_(tensor, 1.0 - decay)
-            else:
-                average.copy_(tensor)
+        current = self.network.state_dict()
+        moving = [name for name, average in self._average.items() if average.is_floating_point()]
+        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's stubs leave it out
+        move([self._average[name] for name in moving], [current[name] for name in moving], self.steps)
+        for name in self._average.keys() - set(moving):  # steps counted by normalisations
+            self._average[name].copy_(current[name])
 
 
 class BatchStatistics:

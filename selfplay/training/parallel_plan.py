@@ -14,10 +14,9 @@ checked and refused before anything heavy is loaded. Letters: n positions, g gro
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-import msgspec
-
-from selfplay.config import NetworkSettings, Settings, TrainingSettings
+from selfplay.config import NetworkSettings, TrainingSettings
 from selfplay.errors import UsageError
 from selfplay.games.game import GameInfo
 from selfplay.machine import free_memory, has_nvidia_gpu, usable_cores
@@ -29,6 +28,7 @@ BACKWARD = 2  # a backward pass costs twice its forward pass
 CPU_FLOPS = 5e10  # per second and core in training, measured: `python -m selfplay bench training`
 SHORTEST_STEP_SECONDS = 0.02  # below, synchronising and handing out shares cost more than a second rank brings
 SHORTEST_ROUND_SECONDS = 1.0  # below, ranks are not worth starting
+SMALLEST_SHARE = 64  # positions of a batch that a rank should have, by `auto`
 MEMORY_SHARE = 0.8  # of a device's memory that training may plan with
 
 
@@ -105,6 +105,10 @@ class ParallelPlan:
         groups = len(self.groups(positions))
         return [groups // self.ranks + (rank < groups % self.ranks) for rank in range(self.ranks)]
 
+    def as_settings(self) -> dict[str, Any]:
+        """The plan as fields of the training settings."""
+        return asdict(self)
+
     def __str__(self) -> str:
         what = {"serial": "serial", "data": f"data-parallel on {self.ranks} ranks"}
         name = what.get(self.mode, f"a pipeline of {self.ranks} stages")
@@ -122,15 +126,6 @@ def this_machine() -> Machine:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     memory = min((torch.cuda.get_device_properties(i).total_memory for i in range(gpus)), default=0)
     return Machine(usable_cores(), free_memory(), gpus, float(memory))
-
-
-def resolved(settings: Settings, info: GameInfo, machine: Machine) -> tuple[Settings, str]:
-    """The settings with every `auto` of the training made a fact of this machine, once, when the run is made; and
-    why it was chosen."""
-    work = Work.of(info, settings.network, settings.training, settings.selfplay.games_per_round)
-    plan, why = choose(settings.training, work, machine)
-    chosen = {key: value for key, value in asdict(plan).items() if key != "compile"}
-    return msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **chosen)), why
 
 
 def group_sizes(positions: int, size: int) -> list[int]:
@@ -208,7 +203,8 @@ def choose(training: TrainingSettings, work: Work, machine: Machine) -> tuple[Pa
     if ranks == 0:
         ranks = 1 if mode == "serial" else _ranks(mode, training.micro_batch, work, _places(machine, device))
     threads = training.threads or _threads(work, machine, ranks, device)
-    plan = ParallelPlan(mode, ranks, threads, training.micro_batch, device, precision, training.compile)
+    micro_batch = training.micro_batch or _micro_batch(mode, ranks, work.batch_size)
+    plan = ParallelPlan(mode, ranks, threads, micro_batch, device, precision, training.compile)
     check(plan, work, machine)
     return plan, why
 
@@ -221,7 +217,7 @@ def _places(machine: Machine, device: str) -> int:
 def _choose_mode(training: TrainingSettings, work: Work, machine: Machine, device: str) -> tuple[str, int, str]:
     places = _places(machine, device)
     ranks = training.ranks or _ranks("data", training.micro_batch, work, places)
-    need = work.memory(training.micro_batch)
+    need = work.memory(training.micro_batch or _micro_batch("data", ranks, work.batch_size))
     room = MEMORY_SHARE * (machine.gpu_memory if device == "cuda" else machine.memory / max(1, ranks))
     if need > room and min(places, work.blocks + 2) > 1:
         stages = training.ranks or _ranks("pipeline", training.micro_batch, work, places)
@@ -246,8 +242,17 @@ def _ranks(mode: str, micro_batch: int, work: Work, places: int) -> int:
     """As many ranks as places, groups or parts allow; for data, a number that divides the groups."""
     if mode == "pipeline":
         return max(2, min(places, work.blocks + 2))
+    if micro_batch == 0:
+        groups = max(1, work.batch_size // SMALLEST_SHARE)
+        return 1 << (min(places, groups).bit_length() - 1)  # a power of two divides most batch sizes
     groups = len(group_sizes(work.batch_size, micro_batch))
     return max((ranks for ranks in range(1, min(places, groups) + 1) if groups % ranks == 0), default=1)
+
+
+def _micro_batch(mode: str, ranks: int, batch_size: int) -> int:
+    """As large as leaves a group for every rank; for a pipeline four times as many, so that it is mostly full."""
+    pieces = ranks if mode == "data" else 4 * ranks if mode == "pipeline" else 1
+    return max(2, -(-batch_size // pieces))
 
 
 def _threads(work: Work, machine: Machine, ranks: int, device: str) -> int:

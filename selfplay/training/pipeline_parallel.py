@@ -55,11 +55,24 @@ def balanced_stages(costs: list[int], stages: int) -> list[range]:
     return [range(start, end) for start, end in pairwise(cuts)]
 
 
-class Stage(nn.Module):
-    """Some consecutive parts of a network, under the names they have in the whole."""
+class _ChannelsLast(torch.autograd.Function):
+    """Channels-last here, the plain layout between processes: gloo sends nothing else, gradients neither."""
 
-    def __init__(self, network: ResNet, parts: range) -> None:
+    @staticmethod
+    def forward(context: Any, features: Tensor) -> Tensor:
+        return features.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].contiguous()
+
+
+class Stage(nn.Module):
+    """Some consecutive parts of a network, under the names they have in the whole; `dtype` travels between stages."""
+
+    def __init__(self, network: ResNet, parts: range, dtype: torch.dtype) -> None:
         super().__init__()
+        self._dtype = dtype
         blocks = len(network.tower)
         self.stem = network.stem if 0 in parts else None
         self.tower = nn.ModuleDict({str(part - 1): network.tower[part - 1] for part in parts if 0 < part <= blocks})
@@ -68,13 +81,13 @@ class Stage(nn.Module):
         self.outcome = network.outcome if has_heads else None
 
     def forward(self, features: Tensor) -> Any:
-        features = features.contiguous(memory_format=torch.channels_last)
+        features = _ChannelsLast.apply(features)  # type: ignore[no-untyped-call]  # torch's stubs leave it out
         if self.stem is not None:
             features = self.stem(features)
         for block in self.tower.values():
             features = block(features)
         if self.policy is None or self.outcome is None:
-            return features.contiguous()  # between processes: plain layout
+            return features.to(self._dtype).contiguous()  # between processes: plain layout
         return self.policy(features).float(), self.outcome(features).float()
 
 
@@ -84,6 +97,7 @@ class PipelineRank:
     def __init__(self, setup: RankSetup) -> None:
         self._setup = setup
         self._parts = balanced_stages(part_costs(setup.shape), setup.plan.ranks)[setup.rank]
+        self._dtype = torch.bfloat16 if setup.plan.precision == "bfloat16" else torch.float32
         self._is_last = setup.rank == setup.plan.ranks - 1
         self._learner: Learner | None = None
         self._flights: dict[tuple[int, int], ScheduleGPipe | Schedule1F1B] = {}
@@ -91,7 +105,7 @@ class PipelineRank:
         self._sums = LossSums()
 
     def load(self, state: TrainingState) -> None:
-        stage = Stage(ResNet(self._setup.shape), self._parts)
+        stage = Stage(ResNet(self._setup.shape), self._parts, self._dtype)
         self._flights = {}
         self._learner = Learner(stage, self._setup.settings, self._setup.plan, device_index=self._setup.rank)
         self._learner.load(state)
@@ -130,7 +144,7 @@ class PipelineRank:
     def _fly(self, groups: Group, number: int, size: int) -> None:
         """`number` groups of `size` positions, forward and backward through all stages."""
         if (number, size) not in self._flights:
-            self._flights[number, size] = self._schedule(number)
+            self._flights[number, size] = self._schedule(number, size)
         schedule = self._flights[number, size]
         with self._loaded().autocast():
             if self._is_last:
@@ -141,9 +155,22 @@ class PipelineRank:
             else:
                 schedule.step(return_outputs=False)
 
-    def _schedule(self, number: int) -> ScheduleGPipe | Schedule1F1B:
-        learner, plan = self._loaded(), self._setup.plan
-        stage = PipelineStage(learner.network, self._setup.rank, plan.ranks, learner.device)
+    def _schedule(self, number: int, size: int) -> ScheduleGPipe | Schedule1F1B:
+        learner, plan, shape = self._loaded(), self._setup.plan, self._setup.shape
+        # Said, not left to be found out: the library would send invented positions through the network, which would
+        # count in the batch statistics.
+        between = torch.empty(size, shape.settings.channels, *shape.board, device=learner.device, dtype=self._dtype)
+        between.requires_grad_()  # else no gradient comes back
+        board = torch.empty(size, shape.planes, *shape.board, device=learner.device)
+        heads = tuple(torch.empty(size, columns, device=learner.device) for columns in (shape.actions, 3))
+        stage = PipelineStage(
+            learner.network,
+            self._setup.rank,
+            plan.ranks,
+            learner.device,
+            input_args=board if self._setup.rank == 0 else between,
+            output_args=heads if self._is_last else between,
+        )
         kind = Schedule1F1B if number >= plan.ranks else ScheduleGPipe
         return kind(stage, number, loss_fn=self._loss, scale_grads=False)
 

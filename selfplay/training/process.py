@@ -5,6 +5,7 @@ Messages and their answers:
     {"do": "create", "model": path or ""}    make round 0, from an existing model or afresh   -> created
     {"do": "collect"}                        take in batch files that landed                   -> collected
     {"do": "train", "round": r}              train round r on the window, save it              -> training …, trained
+                                             ranks failed, the round starts again              -> recovering
 
 Training a round is a function of the checkpoint before it, the games up to it, and the settings: it starts from the
 file each time, so that going on and starting again are the same thing.
@@ -12,6 +13,7 @@ file each time, so that going on and starting again are the same thing.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +30,9 @@ from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_c
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.collector import RunIdentity
-from selfplay.samples.pool import TrainingDataPool
-from selfplay.training.loss import Losses
+from selfplay.samples.pool import Samples, TrainingDataPool
+from selfplay.training.recovery import Recovery
+from selfplay.training.statistics import RoundStatistics
 from selfplay.training.train import Trainer
 
 PROGRESS_SECONDS = 0.5
@@ -57,6 +60,7 @@ class TrainerService:
         self._rules = load_rules(setup.settings.game.name)
         models = ModelsOnDisk(self._layout)
         identity = RunIdentity.of(setup.settings, self._rules, models.fingerprint)
+        self._trainer: Trainer | None = None
         self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
 
     def handle(self, message: Message) -> Iterator[Message | None]:
@@ -93,23 +97,32 @@ class TrainerService:
         return {"event": "created", "fingerprint": checkpoint.card.fingerprint}
 
     def _train(self, round_number: int) -> Iterator[Message | None]:
-        started = time.monotonic()
         self._pool.collect()
         window = self._pool.window(round_number)
-        trainer = Trainer.from_file(self._layout.model(round_number - 1), rules_spec=self._settings.game.name)
+        trainer = self._trainer_at(round_number - 1)
         training = self._settings.training
         steps = max(1, round(training.passes * window.new_positions / training.batch_size))
-        rng = np.random.default_rng([self._settings.selfplay.seed, round_number, _TRAINING_STREAM])
-        history: list[Losses] = []
-        reported = started
-        for samples in self._pool.minibatches(window, steps=steps, rng=rng):
-            history.append(trainer.train_on_samples(samples))
+        seed = [self._settings.selfplay.seed, round_number, _TRAINING_STREAM]
+
+        def batches() -> Iterator[Samples]:
+            return self._pool.minibatches(window, steps=steps, rng=np.random.default_rng(seed))
+
+        statistics = RoundStatistics(trainer.plan, steps)
+        started = reported = time.monotonic()
+        for report in trainer.train_round(batches):
             now = time.monotonic()
-            if now - reported >= PROGRESS_SECONDS:
+            if isinstance(report, Recovery):
+                statistics, started = RoundStatistics(report.plan, steps), now
+                yield {"event": "recovering", "round": round_number, "reason": str(report)}
+            elif report is not None:
+                statistics.add(report)
+            if statistics.done and now - reported >= PROGRESS_SECONDS:
                 reported = now
-                yield {"event": "training", "step": len(history), "steps": steps, **_mean(history[-20:])}
+                yield {"event": "training", "step": statistics.done, "steps": steps, **_losses(statistics)}
             else:
                 yield None
+        seconds = time.monotonic() - started
+        statistics.must_be_worth_it()
         checkpoint = trainer.save_model(self._layout.model(round_number), round_number=round_number)
         yield {
             "event": "trained",
@@ -118,12 +131,24 @@ class TrainerService:
             "steps": steps,
             "window": len(window.states),
             "positions": window.total_positions,
-            "seconds": round(time.monotonic() - started, 3),
-            **_mean(history),
+            "seconds": round(seconds, 3),
+            "line": statistics.line(seconds),
+            **_losses(statistics),
+            **statistics.facts(seconds),
         }
 
+    def _trainer_at(self, round_number: int) -> Trainer:
+        """The trainer, ready to go on from a round; its ranks stay from round to round."""
+        path = self._layout.model(round_number)
+        if self._trainer is None:
+            self._trainer = Trainer.from_file(path, rules_spec=self._settings.game.name)
+            for warning in self._trainer.warnings:
+                print(f"warning: {warning}", file=sys.stderr, flush=True)
+        else:
+            self._trainer.load(load_checkpoint(path))
+        return self._trainer
 
-def _mean(history: list[Losses]) -> dict[str, float]:
-    """Mean losses, rounded for people and logs."""
-    fields = ("policy", "value", "policy_floor")
-    return {field: round(float(np.mean([getattr(losses, field) for losses in history])), 6) for field in fields}
+
+def _losses(statistics: RoundStatistics) -> dict[str, float]:
+    """Mean losses of the round so far, rounded for people and logs."""
+    return {field: round(getattr(statistics.losses, field), 6) for field in ("policy", "value", "policy_floor")}

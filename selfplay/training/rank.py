@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -72,6 +73,16 @@ class Rank(Protocol):
         ...
 
 
+def send(connection: Connection, message: object) -> None:
+    """Send by plain pickling: `Connection.send` would share tensors' memory by means that need a common parent."""
+    connection.send_bytes(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def receive(connection: Connection) -> Any:
+    """The next message; raises `EOFError` or `OSError` where the other side is gone."""
+    return pickle.loads(connection.recv_bytes())
+
+
 class Pipe:
     """The connection to the trainer, read by a thread, written by two."""
 
@@ -88,15 +99,17 @@ class Pipe:
     def send(self, message: tuple[Any, ...]) -> None:
         """Raises `OSError` where the trainer is gone."""
         with self._writing:
-            self._connection.send(message)
+            send(self._connection, message)
 
     def _read(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while True:
-                self.arrived.put(self._connection.recv())
-        self.arrived.put(("end",))
-        time.sleep(GRACE_SECONDS)
-        os._exit(1)
+                self.arrived.put(receive(self._connection))
+        except (EOFError, OSError):
+            self.arrived.put(("end",))
+            time.sleep(GRACE_SECONDS)
+        finally:
+            os._exit(1)
 
     def _beat(self) -> None:
         with contextlib.suppress(OSError):

@@ -29,7 +29,7 @@ from selfplay.machine import cores_of_nodes
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
 from selfplay.training.parallel_plan import ParallelPlan
-from selfplay.training.rank import RankSetup, Share
+from selfplay.training.rank import RankSetup, Share, receive, send
 from selfplay.training.step import RankReport, RanksFailed, StepReport, TrainingState
 
 STEPS_AHEAD = 3  # sent to the ranks before the oldest is done
@@ -223,7 +223,7 @@ class RankGroup:
             assert isinstance(connection, Connection)
             rank = by_connection[connection]
             try:
-                message = connection.recv()
+                message = receive(connection)
             except (EOFError, OSError):
                 rank.ended = True
                 failures.append(RanksFailed(f"{rank} ended by {_exit_of(rank.process)}"))
@@ -273,7 +273,7 @@ def _send_all(connection: Connection, outbox: queue.SimpleQueue[Any]) -> None:
     """Runs in a thread: what is put in the outbox, until None or until the rank is gone."""
     with contextlib.suppress(OSError, ValueError):
         while (message := outbox.get()) is not None:
-            connection.send(message)
+            send(connection, message)
 
 
 def _report(answers: list[RankReport | str]) -> StepReport:

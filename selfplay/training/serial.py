@@ -19,14 +19,14 @@ class SerialExecutor:
     """One network, one process; see `step.Executor`."""
 
     def __init__(self, shape: NetworkShape, settings: TrainingSettings, plan: ParallelPlan) -> None:
-        torch.set_num_threads(plan.threads)
-        torch.use_deterministic_algorithms(plan.device == "cpu")
         network = ResNet(shape)
         self._plan = plan
         self._learner = Learner(network, settings, plan)
         self._forward = torch.compile(network) if plan.compile else network
 
     def load(self, state: TrainingState) -> None:
+        torch.set_num_threads(self._plan.threads)  # of the whole process: another trainer in it may have changed it
+        torch.use_deterministic_algorithms(self._plan.device == "cpu")
         self._learner.micro_batch = self._plan.micro_batch
         self._learner.load(state)
 

@@ -6,9 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from selfplay.errors import TrainingError
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import LossSums, RankReport, StepReport
+
+MOST_LEFT_OUT = 0.1  # of a round's batches
 
 
 @dataclass
@@ -38,6 +41,15 @@ class RoundStatistics:
         self.micro_batch = min(rank.micro_batch for rank in report.ranks)
         before = self.ranks or [RankReport(0.0, 0, LossSums()) for _ in report.ranks]
         self.ranks = [_added(a, b) for a, b in zip(before, report.ranks, strict=True)]
+
+    def must_be_worth_it(self) -> None:
+        """Raise `TrainingError` where so much was left out that the model should not be kept."""
+        if self.failed > MOST_LEFT_OUT * self.planned:
+            reasons = "; ".join(f"{number} x {reason}" for reason, number in self.failures.most_common(3))
+            raise TrainingError(
+                f"{self.failed} of {self.planned} batches could not be processed ({reasons}), at most "
+                f"{MOST_LEFT_OUT:.0%} may be left out; the model was not saved, the round before it is whole"
+            )
 
     @property
     def losses(self) -> Losses:

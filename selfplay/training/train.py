@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,7 @@ from selfplay.network.resnet import ResNet
 from selfplay.samples.pool import Samples
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import (
+    SMALLEST_SHARE,
     ParallelPlan,
     Work,
     check,
@@ -115,7 +117,8 @@ class Trainer:
         if mode not in ("serial", "data", "pipeline", "auto"):
             raise UsageError(f'training mode "{mode}": expected serial, data, pipeline or auto')
         if workers is None and mode in ("data", "pipeline"):
-            groups = len(group_sizes(self._settings.batch_size, self._settings.micro_batch))
+            micro_batch = self._settings.micro_batch or SMALLEST_SHARE
+            groups = len(group_sizes(self._settings.batch_size, micro_batch))
             workers = max(2, recommended_workers(groups, usable_cores()))
         ranks = 1 if mode == "serial" else workers or 0
         settings = msgspec.structs.replace(self._settings, mode=mode, ranks=ranks, threads=0)
@@ -147,16 +150,19 @@ class Trainer:
     def train_on_samples(self, samples: Samples) -> Losses:
         """Optimizer steps over samples [n], `batch_size` at a time in the order given; mean losses before each.
 
-        Raises `TrainingError` where not one batch could be processed.
+        Batches that cannot be processed are left out, with a warning. Raises `TrainingError` where none could be.
         """
         size = self._settings.batch_size
         rows = [slice(first, first + size) for first in range(0, len(samples.planes), size)]
         statistics = RoundStatistics(self._plan, len(rows))
         for report in self.train_round(lambda: (Samples._make(c[row] for c in samples) for row in rows)):
             if isinstance(report, Recovery):
+                warnings.warn(str(report), RuntimeWarning, stacklevel=2)
                 statistics = RoundStatistics(report.plan, len(rows))
             elif report is not None:
                 statistics.add(report)
+        for reason, number in statistics.failures.items():
+            warnings.warn(f"{number} of {len(rows)} batches were left out: {reason}", RuntimeWarning, stacklevel=2)
         if not statistics.done:
             raise TrainingError(f"no batch could be processed: {'; '.join(statistics.failures)}")
         return statistics.losses

@@ -128,7 +128,7 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
     table = torch.load(path, weights_only=True)
     for change, message in [
         ({"format": "other"}, "not a model that selfplay wrote"),
-        ({"version": 2}, "format version 2, this program reads 1"),
+        ({"version": 3}, "format version 3, this program reads 1 to 2"),
         (
             {"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}},
             "the file was changed",

@@ -6,7 +6,7 @@ from selfplay.config import TrainingSettings
 from selfplay.errors import ModelError
 from selfplay.network.checkpoint import load_checkpoint, save_checkpoint, untrained
 from selfplay.samples.pool import Samples
-from selfplay.training.loss import entropy, outcome_loss, policy_loss
+from selfplay.training.loss import entropies, outcome_losses, policy_losses
 from selfplay.training.train import Trainer
 
 
@@ -19,7 +19,7 @@ def samples_of(rules, count=64, seed=0):
     policy = np.zeros((count, 9), np.float32)
     policy[np.arange(count), (cells + 1) % 9] = 1
     outcome = np.eye(3, dtype=np.float32)[cells % 3]
-    return Samples(rules.encode(states), known.legal, policy, outcome)
+    return Samples(rules.encode(states), known.legal, policy, outcome, np.ones(count, np.float32))
 
 
 def test_policy_loss_is_the_cross_entropy_over_legal_actions():
@@ -28,18 +28,18 @@ def test_policy_loss_is_the_cross_entropy_over_legal_actions():
     target = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 1.0]])
     first = -(0.25 * np.log(1 / (1 + np.e)) + 0.75 * np.log(np.e / (1 + np.e)))
     second = -np.log(1 / (np.exp(2) + 2))
-    assert policy_loss(logits, legal, target).item() == pytest.approx((first + second) / 2, rel=1e-6)
+    assert policy_losses(logits, legal, target).mean().item() == pytest.approx((first + second) / 2, rel=1e-6)
 
 
 def test_gradients_of_illegal_actions_are_zero_and_finite():
     logits = torch.zeros(1, 3, requires_grad=True)
-    policy_loss(logits, torch.tensor([[True, True, False]]), torch.tensor([[1.0, 0.0, 0.0]])).backward()
+    policy_losses(logits, torch.tensor([[True, True, False]]), torch.tensor([[1.0, 0.0, 0.0]])).sum().backward()
     np.testing.assert_allclose(logits.grad, [[-0.5, 0.5, 0.0]])
 
 
 def test_outcome_loss_and_entropy():
-    assert outcome_loss(torch.zeros(2, 3), torch.eye(3)[:2]).item() == pytest.approx(np.log(3))
-    assert entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).item() == pytest.approx(np.log(2) / 2)
+    assert outcome_losses(torch.zeros(2, 3), torch.eye(3)[:2]).mean().item() == pytest.approx(np.log(3))
+    assert entropies(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).mean().item() == pytest.approx(np.log(2) / 2)
 
 
 def test_training_lowers_the_loss(tictactoe, small_settings):
@@ -99,13 +99,14 @@ def test_going_on_from_the_file_equals_going_on(tictactoe, small_settings, tmp_p
 
 def test_the_average_follows_the_weights(tictactoe, small_settings):
     trainer = Trainer.new(tictactoe.info, small_settings)
-    start = {name: tensor.clone() for name, tensor in trainer._average.items()}
+    start = trainer.checkpoint(round_number=0).average
     trainer.train_on_samples(samples_of(tictactoe, 32))
     decay = min(TrainingSettings().average_decay, 2 / 11)
-    for name, tensor in trainer._network.state_dict().items():
+    after = trainer.checkpoint(round_number=1)
+    for name, tensor in after.weights.items():
         if tensor.is_floating_point():
             expected = decay * start[name] + (1 - decay) * tensor
-            torch.testing.assert_close(trainer._average[name], expected)
+            torch.testing.assert_close(after.average[name], expected)
 
 
 def test_saved_models_name_their_parent(tictactoe, small_settings, tmp_path):
