@@ -26,8 +26,11 @@ COPIES = 5  # of every parameter: weight, gradient, AdamW's two moments, moving 
 MAPS_PER_BLOCK = 6  # feature maps that a residual block keeps for its backward pass
 BACKWARD = 2  # a backward pass costs twice its forward pass
 CPU_FLOPS = 5e10  # per second and core in training, measured: `python -m selfplay bench training`
-SHORTEST_STEP_SECONDS = 0.02  # below, synchronising and handing out shares cost more than a second rank brings
-SHORTEST_ROUND_SECONDS = 1.0  # below, ranks are not worth starting
+SERIAL_SHARE = 0.2  # of a step that more threads of one process do not shorten, measured likewise
+RANK_SECONDS = 0.01  # that a step takes longer with ranks: agreeing, exchanging, each moving its own weights
+WORTH_RANKS = 0.95  # of the time with threads alone, or less: then ranks are worth starting
+SHORTEST_ROUND_SECONDS = 2.0  # a round that trains for less on one core is not worth starting ranks for
+SHORTEST_STEP_SECONDS = 0.005  # a step that takes less on one core is not worth a second thread
 SMALLEST_SHARE = 64  # positions of a batch that a rank should have, by `auto`
 MEMORY_SHARE = 0.8  # of a device's memory that training may plan with
 
@@ -230,12 +233,22 @@ def _choose_mode(training: TrainingSettings, work: Work, machine: Machine, devic
             1,
             f"a batch of {work.batch_size} is one group of {training.micro_batch}, or one rank was asked",
         )
-    if device == "cpu" and work.step_seconds < SHORTEST_STEP_SECONDS:
-        return "serial", 1, f"a small network: a step takes about {1e3 * work.step_seconds:.1f} ms on one core"
+    if device == "cuda":
+        return "data", ranks, "the network fits on every GPU"
     seconds = work.round_positions / work.batch_size * work.step_seconds
-    if device == "cpu" and seconds < SHORTEST_ROUND_SECONDS:
+    if seconds < SHORTEST_ROUND_SECONDS:
         return "serial", 1, f"small data: a round trains for about {seconds:.1f} s on one core"
-    return "data", ranks, f"the network fits, and a step takes about {1e3 * work.step_seconds:.0f} ms on one core"
+    alone = _with_threads(work.step_seconds, machine.cores)
+    shared = _with_threads(work.step_seconds / ranks, machine.cores // ranks) + RANK_SECONDS
+    figures = f"a step should take {1e3 * shared:.0f} ms on {ranks} ranks and {1e3 * alone:.0f} ms with threads alone"
+    if shared > WORTH_RANKS * alone:
+        return "serial", 1, f"a small network: {figures}"
+    return "data", ranks, figures
+
+
+def _with_threads(seconds: float, threads: int) -> float:
+    """What takes so many seconds on one thread, on several (Amdahl's law)."""
+    return seconds * (SERIAL_SHARE + (1 - SERIAL_SHARE) / threads)
 
 
 def _ranks(mode: str, micro_batch: int, work: Work, places: int) -> int:
@@ -257,6 +270,6 @@ def _micro_batch(mode: str, ranks: int, batch_size: int) -> int:
 
 def _threads(work: Work, machine: Machine, ranks: int, device: str) -> int:
     """Threads of a rank: its share of the cores, or one where a step is too short to be cut up."""
-    if device == "cuda" or work.step_seconds < SHORTEST_STEP_SECONDS / 4:
+    if device == "cuda" or work.step_seconds < SHORTEST_STEP_SECONDS:
         return 1
     return max(1, machine.cores // ranks)

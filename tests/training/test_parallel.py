@@ -1,0 +1,414 @@
+"""Training on several ranks, with real processes: equal to serial, and whole whatever dies."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from processes import is_running
+
+from selfplay.config import NetworkSettings, Settings, TrainingSettings
+from selfplay.errors import TrainingError, UsageError
+from selfplay.network.checkpoint import network_shape, save_checkpoint, untrained
+from selfplay.network.resnet import ResNet
+from selfplay.samples.pool import Samples
+from selfplay.training import rank_group, recovery
+from selfplay.training.comparison import random_batches
+from selfplay.training.rank_group import RankGroup
+from selfplay.training.recovery import Recovery
+from selfplay.training.train import Trainer, is_parallelizable
+
+FAULTY = Path(__file__).parent / "faulty_rank.py"
+BATCH = 40
+
+
+@pytest.fixture
+def settings():
+    return Settings(
+        network=NetworkSettings(blocks=2, channels=8, policy_channels=2, value_channels=2, value_hidden=8),
+        training=TrainingSettings(batch_size=BATCH, micro_batch=10, mode="serial", threads=1, learning_rate=0.01),
+    )
+
+
+def batches_of(rules, count, size=BATCH):
+    return random_batches(rules, batch_size=size, count=count)
+
+
+def trainer_of(rules, settings, mode, ranks):
+    plan = {"mode": mode, "ranks": ranks, "threads": 1}
+    return Trainer.new(
+        rules.info, msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **plan))
+    )
+
+
+def train(trainer, batches):
+    """One round; its reports and recoveries."""
+    return [report for report in trainer.train_round(lambda: batches) if report is not None]
+
+
+def assert_close(a, b):
+    """Two checkpoints that are the same up to the rounding of sums."""
+    for name, tensor in a.weights.items():
+        torch.testing.assert_close(b.weights[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(b.average[name], a.average[name], rtol=1e-4, atol=1e-5, msg=name)
+    assert a.optimizer.keys() == b.optimizer.keys()
+    for name, fields in a.optimizer.items():
+        # After one step AdamW's first moment is a tenth of the (clipped) gradient.
+        scale = fields["exp_avg"].abs().max().item()
+        torch.testing.assert_close(b.optimizer[name]["exp_avg"], fields["exp_avg"], rtol=1e-4, atol=1e-4 * scale + 1e-8)
+
+
+@pytest.fixture(scope="module")
+def no_rank_is_left():
+    """All processes that these tests start, gone at the end."""
+    started = []
+    original = RankGroup._start
+
+    def start(self):
+        original(self)
+        started.extend(self.pids)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RankGroup, "_start", start)
+        yield started
+    deadline = time.monotonic() + 5
+    while any(map(is_running, started)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in started if is_running(pid)]
+
+
+pytestmark = pytest.mark.usefixtures("no_rank_is_left")
+
+
+# --- equality ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "ranks"), [("data", 2), ("data", 4), ("pipeline", 2), ("pipeline", 4)])
+def test_a_step_on_ranks_equals_the_serial_step(connect4, settings, mode, ranks):
+    """Equal shares, shares of different sizes (37 = 10 + 10 + 10 + 7), fewer groups than ranks, and odd weights."""
+    rng = np.random.default_rng(0)
+    for size in (40, 37, 15):
+        batch = batches_of(connect4, 1, size)[0]
+        batch = batch._replace(weight=rng.uniform(0.1, 2, size).astype(np.float32))
+        serial = trainer_of(connect4, settings, "serial", 1)
+        if size == 40:
+            parallel = trainer_of(connect4, settings, mode, ranks)
+        expected, found = (train(trainer, [batch])[0] for trainer in (serial, parallel))
+        assert found.losses.policy == pytest.approx(expected.losses.policy, rel=1e-5)
+        assert found.losses.value == pytest.approx(expected.losses.value, rel=1e-5)
+        assert sum(rank.positions for rank in found.ranks) == size
+        assert_close(serial.checkpoint(round_number=1), parallel.checkpoint(round_number=1))
+        parallel.load(untrained(connect4.info, settings_of(parallel)))
+    parallel.shutdown()
+
+
+def settings_of(trainer):
+    return trainer._start.settings
+
+
+def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(connect4, settings):
+    """With one group the step is that of plain torch: batch normalisation over the batch, AdamW, clipped gradients."""
+    whole = msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, micro_batch=BATCH))
+    trainer, batch = Trainer.new(connect4.info, whole), batches_of(connect4, 1)[0]
+    train(trainer, [batch])
+    checkpoint = untrained(connect4.info, whole)
+    network = ResNet(network_shape(connect4.info, whole.network))
+    network.load_state_dict(checkpoint.weights)
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=whole.training.weight_decay)
+    policy, outcome = network(torch.from_numpy(batch.planes))
+    masked = policy.masked_fill(~torch.from_numpy(batch.legal), -1e9)
+    loss = torch.nn.functional.cross_entropy(masked, torch.from_numpy(batch.policy))
+    loss = loss + torch.nn.functional.cross_entropy(outcome, torch.from_numpy(batch.outcome))
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), whole.training.gradient_clip)
+    optimizer.step()
+    for name, tensor in network.state_dict().items():
+        found = trainer.checkpoint(round_number=1).weights[name]
+        torch.testing.assert_close(found, tensor, rtol=1e-4, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize(("mode", "ranks"), [("data", 4), ("pipeline", 2)])
+def test_a_round_trained_twice_with_the_same_plan_gives_the_same_bits(connect4, settings, tmp_path, mode, ranks):
+    """In ranks that stay, and in fresh ones that go on from the file."""
+    batches = batches_of(connect4, 6)
+    first = trainer_of(connect4, settings, mode, ranks)
+    train(first, batches[:3])
+    middle = first.save_model(tmp_path / "1.pt")
+    first.load(middle)
+    train(first, batches[3:])
+    again = Trainer.from_file(tmp_path / "1.pt")
+    train(again, batches[3:])
+    prints = [trainer.checkpoint(round_number=2).card.fingerprint for trainer in (first, again)]
+    for trainer in (first, again):
+        trainer.shutdown()
+    assert prints[0] == prints[1] != middle.card.fingerprint
+
+
+def test_the_checkpoint_is_that_of_serial_training(connect4, settings, tmp_path):
+    """A model trained on ranks goes on in one process, and says how it was trained."""
+    trainer = trainer_of(connect4, settings, "pipeline", 2)
+    train(trainer, batches_of(connect4, 2))
+    checkpoint = trainer.save_model(tmp_path / "model.pt")
+    trainer.shutdown()
+    assert checkpoint.trained["mode"] == "pipeline"
+    assert checkpoint.trained["as_asked"]
+    serial = Trainer.from_file(tmp_path / "model.pt")
+    serial.configure_parallel("serial")
+    assert serial.train_on_samples(batches_of(connect4, 1)[0]).total > 0
+    assert serial.steps == 3
+
+
+# --- the manager -------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_can_be_switched_between_rounds(connect4, settings):
+    trainer, batch = Trainer.new(connect4.info, settings), batches_of(connect4, 1)[0]
+    assert (trainer.is_parallel, trainer.worker_count) == (False, 1)
+    trainer.train_on_samples(batch)
+    trainer.configure_parallel("data", 2)
+    assert (trainer.is_parallel, trainer.worker_count) == (True, 2)
+    trainer.train_on_samples(batch)
+    pids = trainer._executor.pids
+    assert all(map(is_running, pids))
+    under_way = trainer.train_round(lambda: [batch])
+    next(under_way)
+    with pytest.raises(UsageError, match="in the middle of a round"):
+        trainer.configure_parallel("serial")
+    under_way.close()
+    trainer.configure_parallel("serial")
+    assert not any(map(is_running, pids))
+    trainer.train_on_samples(batch)
+    assert trainer.steps == 3
+
+
+def test_abandoned_rounds_change_nothing(connect4, settings):
+    trainer, batch = trainer_of(connect4, settings, "data", 2), batches_of(connect4, 1)[0]
+    before = trainer.checkpoint(round_number=1).card.fingerprint
+    under_way = trainer.train_round(lambda: [batch] * 50)
+    while next(under_way) is None:
+        pass
+    under_way.close()
+    assert trainer.checkpoint(round_number=1).card.fingerprint == before
+
+
+def test_models_that_can_be_written_and_read_are_parallelizable(connect4, settings):
+    network = ResNet(network_shape(connect4.info, settings.network))
+    assert is_parallelizable(network)
+    network.forward = lambda planes: planes  # a closure cannot be sent to a rank
+    assert not is_parallelizable(network)
+
+
+def test_ranks_end_with_their_trainer(connect4, settings, tmp_path):
+    """Killed by the system, a trainer leaves nothing behind."""
+    import subprocess
+
+    save_checkpoint(untrained(connect4.info, settings), tmp_path / "model.pt")
+    code = (
+        "import sys, time; from selfplay.training.train import Trainer; from selfplay.training.comparison import *;"
+        "from selfplay.games.registry import load_rules;"
+        f"t = Trainer.from_file({str(tmp_path / 'model.pt')!r}); t.configure_parallel('data', 2);"
+        f"t.train_on_samples(random_batches(load_rules('connect4'), batch_size={BATCH}, count=1)[0]);"
+        "print(*t._executor.pids, flush=True); time.sleep(100)"
+    )
+    trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    with trainer:
+        pids = list(map(int, trainer.stdout.readline().split()))
+        assert len(pids) == 2
+        assert all(map(is_running, pids))
+        trainer.kill()
+    deadline = time.monotonic() + 10
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, pids))
+
+
+# --- failures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def undisturbed(connect4, settings):
+    """Batches, and the fingerprint of a round on them with two ranks."""
+    batches = batches_of(connect4, 8)
+    trainer = trainer_of(connect4, settings, "data", 2)
+    reports = train(trainer, batches)
+    trainer.shutdown()
+    assert len(reports) == 8
+    return batches, trainer.checkpoint(round_number=1).card.fingerprint
+
+
+def faulty(trainer, settings, info, flag, fault, *, rank=1, step=4):
+    """The trainer's next ranks fail as told."""
+    flag.touch()
+    command = (sys.executable, str(FAULTY), fault, str(rank), str(step), str(flag))
+    shape = network_shape(info, settings.network)
+    serial = trainer._make_executor
+
+    def make(plan):
+        return serial(plan) if plan.mode == "serial" else RankGroup(shape, settings.training, plan, command=command)
+
+    trainer._make_executor = make
+
+
+def disturb(trainer, batches, signal_number):
+    """Train a round while rank 1 gets a signal after its third step."""
+    reports = []
+    for report in trainer.train_round(lambda: batches):
+        if report is not None:
+            reports.append(report)
+            if len(reports) == 3:
+                os.kill(trainer._executor.pids[1], signal_number)
+    return reports
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_killed_or_hung_rank_costs_a_restart_and_no_bit(connect4, settings, undisturbed, monkeypatch, signal_number):
+    monkeypatch.setattr(rank_group, "SILENCE_SECONDS", 2.0)
+    batches, fingerprint = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    started = time.monotonic()
+    reports = disturb(trainer, batches, signal_number)
+    assert time.monotonic() - started < 60
+    recoveries = [report for report in reports if isinstance(report, Recovery)]
+    trainer.shutdown()
+    assert len(recoveries) == 1
+    assert recoveries[0].same_bits
+    assert ("rank 1" in recoveries[0].reason) and (
+        "signal 9" in recoveries[0].reason or "hangs" in recoveries[0].reason
+    )
+    assert len(reports) - reports.index(recoveries[0]) - 1 == 8
+    assert trainer.checkpoint(round_number=1).card.fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("fault", ["exit", "loop"])
+def test_a_rank_that_ends_or_loops_is_replaced(connect4, settings, undisturbed, tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(rank_group, "SHORTEST_PATIENCE_SECONDS", 3.0)
+    batches, fingerprint = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    faulty(trainer, settings, connect4.info, tmp_path / "flag", fault)
+    reports = train(trainer, batches)
+    trainer.shutdown()
+    recovery_reason = next(report for report in reports if isinstance(report, Recovery)).reason
+    assert ("exit code 7" in recovery_reason) if fault == "exit" else ("no answer" in recovery_reason)
+    assert trainer.checkpoint(round_number=1).card.fingerprint == fingerprint
+
+
+def test_out_of_memory_halves_the_groups_and_goes_on(connect4, settings, undisturbed, tmp_path):
+    batches, _ = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    faulty(trainer, settings, connect4.info, tmp_path / "flag", "memory")
+    reports = train(trainer, batches)
+    trainer.shutdown()
+    assert [report.failure for report in reports] == [""] * 8
+    assert [report.ranks[0].micro_batch for report in reports] == [10] * 3 + [5] * 5
+
+
+def test_out_of_memory_in_the_last_backward_pass_starts_again_with_smaller_groups(
+    connect4, settings, undisturbed, tmp_path
+):
+    batches, _ = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    faulty(trainer, settings, connect4.info, tmp_path / "flag", "memory_at_the_end")
+    reports = train(trainer, batches)
+    trainer.shutdown()
+    recovered = next(report for report in reports if isinstance(report, Recovery))
+    assert recovered.plan.micro_batch == 5
+    assert not recovered.same_bits
+    assert not trainer.checkpoint(round_number=1).trained["as_asked"]
+
+
+def test_a_batch_that_never_fits_is_left_out_by_all(connect4, settings, undisturbed, tmp_path):
+    batches, _ = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    faulty(trainer, settings, connect4.info, tmp_path / "flag", "always_memory")
+    reports = train(trainer, batches)
+    trainer.shutdown()
+    assert [bool(report.failure) for report in reports] == [False] * 3 + [True] + [False] * 4
+    assert "MemoryError" in reports[3].failure
+    assert trainer.steps == 7
+
+
+def test_a_rank_that_keeps_failing_is_done_without(connect4, settings, undisturbed, monkeypatch):
+    """The same plan three times, then serial: said, and written into the checkpoint."""
+    batches, _ = undisturbed
+    trainer = trainer_of(connect4, settings, "data", 2)
+    recoveries, killed = [], set()
+    for report in trainer.train_round(lambda: batches):
+        if isinstance(report, Recovery):
+            recoveries.append(report)
+        if isinstance(trainer._executor, RankGroup):
+            pids = trainer._executor.pids
+            if pids and pids[1] not in killed:
+                killed.add(pids[1])
+                os.kill(pids[1], signal.SIGKILL)
+    assert [recovered.plan.mode for recovered in recoveries] == ["data"] * (recovery.ATTEMPTS_PER_PLAN - 1) + ["serial"]
+    assert "other bits" in str(recoveries[-1])
+    trained = trainer.checkpoint(round_number=1).trained
+    assert (trained["mode"], trained["as_asked"]) == ("serial", False)
+    serial = trainer_of(connect4, settings, "serial", 1)
+    train(serial, batches)
+    assert_close(serial.checkpoint(round_number=1), trainer.checkpoint(round_number=1))
+
+
+@pytest.mark.parametrize(("mode", "ranks"), [("serial", 1), ("data", 2), ("pipeline", 2)])
+def test_poisoned_samples_are_left_out_and_named(connect4, settings, mode, ranks):
+    good = batches_of(connect4, 5)
+    planes, policy, outcome = good[1].planes.copy(), good[2].policy.copy(), good[3].outcome.copy()
+    planes[7, 0, 0, 0] = np.nan
+    policy[3] = ~good[2].legal[3]
+    outcome[0] = 1e38  # finite, but its loss is not
+    poisoned = [
+        good[0],
+        good[1]._replace(planes=planes),
+        good[2]._replace(policy=policy),
+        good[3]._replace(outcome=outcome),
+        good[4],
+    ]
+    trainer = trainer_of(connect4, settings, mode, ranks)
+    reports = train(trainer, poisoned)
+    failures = sorted(report.failure for report in reports if report.failure)
+    clean = trainer_of(connect4, settings, mode, ranks)
+    train(clean, [good[0], good[4]])
+    for each in (trainer, clean):
+        each.shutdown()
+    assert len(reports) == 5
+    assert any("planes of sample 7 is not finite" in failure for failure in failures)
+    if good[2].legal[3].all():
+        assert len(failures) >= 2
+    else:
+        assert any("sample 3 wants an illegal action" in failure for failure in failures)
+    assert any("loss is not finite" in failure for failure in failures)
+    if trainer.steps == clean.steps:
+        assert trainer.checkpoint(round_number=1).card.fingerprint == clean.checkpoint(round_number=1).card.fingerprint
+
+
+def test_nothing_to_learn_from_is_an_error(connect4, settings):
+    trainer, batch = Trainer.new(connect4.info, settings), batches_of(connect4, 1)[0]
+    with (
+        pytest.warns(RuntimeWarning, match="1 of 1 batches were left out"),
+        pytest.raises(TrainingError, match="no batch could be processed"),
+    ):
+        trainer.train_on_samples(batch._replace(weight=np.zeros_like(batch.weight)))
+
+
+def test_waiting_for_a_silent_group_does_not_block_its_end(connect4, settings):
+    """shutdown() asks, waits its grace, then ends a stopped rank by force."""
+    trainer, batch = trainer_of(connect4, settings, "data", 2), batches_of(connect4, 1)[0]
+    trainer.train_on_samples(batch)
+    pids = trainer._executor.pids
+    os.kill(pids[0], signal.SIGSTOP)
+    done = threading.Thread(target=trainer.shutdown, args=(1.0,))
+    done.start()
+    done.join(15)
+    assert not done.is_alive()
+    assert not any(map(is_running, pids))
+
+
+def samples_are_equal(a: Samples, b: Samples) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
