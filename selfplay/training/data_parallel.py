@@ -13,7 +13,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from selfplay.network.resnet import ResNet
-from selfplay.training.learner import SMALLEST_GROUP, Group, GroupLoss, Learner, is_out_of_memory
+from selfplay.training.learner import NOT_FINITE, SMALLEST_GROUP, Group, GroupLoss, Learner, is_out_of_memory
 from selfplay.training.rank import RankSetup, Share, sum_over_ranks, worst
 from selfplay.training.step import LossSums, RankReport, TrainingState
 
@@ -41,8 +41,8 @@ class DataParallelRank:
 
     def step(self, share: Share, input_seconds: float) -> RankReport | str:
         """One step with the other ranks; the reason where it was left out."""
-        learner = self._loaded()
         while True:
+            learner = self._loaded()
             step = _Step(learner, self._replica, self._forward, share, self._setup.plan.ranks)
             status = step.forward()
             started = time.perf_counter()
@@ -50,10 +50,18 @@ class DataParallelRank:
             waiting = time.perf_counter() - started
             if agreed == FINE:
                 return step.finish(input_seconds, waiting)
-            learner.abandon()
-            if agreed == FAILED or learner.micro_batch <= SMALLEST_GROUP:
+            is_hopeless = agreed == FAILED or learner.micro_batch <= SMALLEST_GROUP
+            self._begin_anew(learner.micro_batch if is_hopeless else learner.micro_batch // 2)
+            if is_hopeless:
                 return step.failure or LEFT_OUT_ELSEWHERE
-            learner.micro_batch //= 2
+
+    def _begin_anew(self, micro_batch: int) -> None:
+        """Back to before the step. The replica waits for a backward pass that will not come, and would take the next
+        one for it: only a new one forgets that."""
+        learner = self._loaded()
+        learner.abandon()
+        self.load(learner.state())
+        self._loaded().micro_batch = micro_batch
 
     def state(self) -> TrainingState | None:
         """All replicas are equal: the first speaks for them."""
@@ -93,12 +101,13 @@ class _Step:
             return OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
         return FINE
 
-    def finish(self, input_seconds: float, waiting_seconds: float) -> RankReport:
-        """The last backward pass, with the exchange of gradients; move the weights."""
+    def finish(self, input_seconds: float, waiting_seconds: float) -> RankReport | str:
+        """The last backward pass, with the exchange of gradients; move the weights. Or why they were not moved."""
         assert self._last is not None
         self._backward(self._last)
         groups = self._groups if self._share.groups else 0
-        self._learner.apply(groups, sum_statistics=sum_over_ranks)
+        if not self._learner.apply(groups, sum_statistics=sum_over_ranks):
+            return NOT_FINITE
         return RankReport(
             float(self._share.samples.weight.sum()),
             len(self._share.samples.planes) if self._share.groups else 0,

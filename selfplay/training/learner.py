@@ -32,6 +32,8 @@ from selfplay.training.step import LossSums, TrainingState
 STATISTICS_MOMENTUM = 0.1  # of the running batch statistics, per step; torch's default
 SMALLEST_GROUP = 2  # one position has no variance
 
+NOT_FINITE = "the gradient is not finite"
+
 Sum = Callable[[Tensor], None]  # adds a tensor up over all ranks, in place
 
 
@@ -142,22 +144,28 @@ class Learner:
         self._optimizer.zero_grad()
         self._statistics.abandon()
 
-    def apply(self, groups: int, sum_statistics: Sum | None = None, sum_norms: Sum | None = None) -> None:
-        """Move the weights by the gradients that were gathered.
+    def apply(self, groups: int, sum_statistics: Sum | None = None, sum_norms: Sum | None = None) -> bool:
+        """Move the weights by the gradients that were gathered; False = they are not finite, and nothing was moved.
+
+        All ranks come to the same answer: their gradients, or the norms of them, are summed up by then.
 
         Args:
             groups: how many this rank worked through.
             sum_statistics: adds up over the ranks that hold these layers too.
             sum_norms: adds up over the ranks that hold the other layers.
         """
+        if not self._clip_gradients(sum_norms):
+            self.abandon()
+            return False
         self._statistics.finish(groups, sum_statistics)
-        self._clip_gradients(sum_norms)
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.steps += 1
         self._move_average()
+        return True
 
-    def _clip_gradients(self, sum_norms: Sum | None) -> None:
+    def _clip_gradients(self, sum_norms: Sum | None) -> bool:
+        """Whether they are finite."""
         parameters = list(self.network.parameters())
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if sum_norms is not None:
@@ -165,6 +173,7 @@ class Learner:
             sum_norms(squared)
             norm = squared.sqrt()[0]
         nn.utils.clip_grads_with_norm_(parameters, self._settings.gradient_clip, norm)
+        return math.isfinite(norm.item())
 
     @torch.no_grad()
     def _move_average(self) -> None:

@@ -20,7 +20,7 @@ from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGP
 
 from selfplay.network.resnet import NetworkShape, ResNet
 from selfplay.samples.pool import Samples
-from selfplay.training.learner import Group, Learner
+from selfplay.training.learner import NOT_FINITE, Group, Learner
 from selfplay.training.parallel_plan import group_sizes
 from selfplay.training.rank import RankSetup, Share, sum_over_ranks, worst
 from selfplay.training.step import LossSums, RankReport, TrainingState
@@ -127,7 +127,8 @@ class PipelineRank:
             learner.abandon()
             return f"the loss is not finite: {self._sums}"
         waiting = time.perf_counter() - flown
-        learner.apply(groups, sum_norms=sum_over_ranks)
+        if not learner.apply(groups, sum_norms=sum_over_ranks):
+            return NOT_FINITE
         return RankReport(
             share.total_weight if self._is_last else 0.0,
             len(share.samples.planes) if self._is_last else 0,

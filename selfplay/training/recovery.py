@@ -22,7 +22,9 @@ class Recovery:
 
     def __str__(self) -> str:
         how = (
-            "with the same plan" if self.same_bits else f"as {self.plan}; the model's bits will differ from the plan's"
+            "with the same plan"
+            if self.same_bits
+            else f"as {self.plan} in groups of {self.plan.micro_batch}: other bits"
         )
         return f"training failed ({self.reason}); the round is trained again from its checkpoint, {how}"
 

@@ -10,7 +10,7 @@ import torch
 from selfplay.config import TrainingSettings
 from selfplay.network.resnet import NetworkShape, ResNet
 from selfplay.samples.pool import Samples
-from selfplay.training.learner import SMALLEST_GROUP, Learner, is_out_of_memory
+from selfplay.training.learner import NOT_FINITE, SMALLEST_GROUP, Learner, is_out_of_memory
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import LossSums, RankReport, StepReport, TrainingState
 
@@ -68,7 +68,8 @@ class SerialExecutor:
             backward += time.perf_counter() - middle
             groups += 1
             sums = sums.plus(found.sums)
-        self._learner.apply(groups)
+        if not self._learner.apply(groups):
+            raise FloatingPointError(NOT_FINITE)
         return RankReport(
             weight,
             len(batch.planes),

@@ -1,55 +1,63 @@
-"""A rank that fails as it is told: `python faulty_rank.py FAULT RANK STEP FLAG DESCRIPTOR`, for tests.
+"""A rank that fails as it is told, for tests: `python faulty_rank.py ORDER DESCRIPTOR`.
 
-FAULT: memory (the loss runs out of memory, once), always_memory, memory_at_the_end (in the last backward pass), error
-(raises, every time), exit (the process ends), loop (an endless loop in Python). A fault happens in its rank and step,
-and only while the file FLAG is there; all but always_memory and error take it away first.
+ORDER is a file with a line `FAULT RANK STEP`, read in every step; without it nothing happens. Faults, in that rank and
+that step (from 1, since the model was untrained):
+
+    memory            the loss runs out of memory, once
+    always_memory     the loss runs out of memory, every time
+    memory_at_the_end the last backward pass runs out of memory, once
+    loop              an endless loop, once
 """
 
-import os
 import sys
 import time
 from pathlib import Path
 
 from selfplay.training import data_parallel, learner, rank
 
-FAULT, RANK, STEP, FLAG = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
-del sys.argv[1:5]
-here = {"rank": -1, "steps": 0}
+ORDER = Path(sys.argv.pop(1))
+here = {"rank": -1, "step": 0}
 
 
-def fail():
-    if here["rank"] != RANK or here["steps"] != STEP or not FLAG.exists():
-        return
-    if FAULT not in ("always_memory", "error"):
-        FLAG.unlink()
-    if FAULT == "error":
-        raise RuntimeError("a fault of the test")
-    if FAULT == "exit":
-        os._exit(7)
-    while FAULT == "loop":
-        time.sleep(0.01)
-    raise MemoryError("a fault of the test")
+def fault():
+    """The fault that is due here and now, if any."""
+    if not ORDER.exists():
+        return ""
+    kind, number, step = ORDER.read_text().split()
+    if (int(number), int(step)) != (here["rank"], here["step"]):
+        return ""
+    return kind
+
+
+def run_out_of_memory(*kinds):
+    kind = fault()
+    if kind in kinds:
+        if kind != "always_memory":
+            ORDER.unlink()
+        raise MemoryError("a fault of the test")
+
+
+def begin_step(self, *_):
+    here["rank"] = self._setup.rank
+    here["step"] = self._loaded().steps + 1
+    if fault() == "loop":
+        ORDER.unlink()
+        while True:
+            time.sleep(0.01)
 
 
 def before(owner, name, action):
+    """Do something before each call of a method."""
     original = getattr(owner, name)
 
     def wrapped(self, *arguments, **keywords):
-        action(self)
+        action(self, *arguments)
         return original(self, *arguments, **keywords)
 
     setattr(owner, name, wrapped)
 
 
-def count(self):
-    here["rank"] = self._setup.rank
-    here["steps"] += 1
-
-
-before(data_parallel.DataParallelRank, "step", count)
-before(
-    learner.Learner if FAULT != "memory_at_the_end" else data_parallel._Step,
-    "loss" if FAULT != "memory_at_the_end" else "finish",
-    lambda _: fail(),
-)
+before(data_parallel.DataParallelRank, "step", begin_step)
+before(learner.Learner, "loss", lambda *_: run_out_of_memory("memory", "always_memory"))
+before(data_parallel._Step, "finish", lambda *_: run_out_of_memory("memory_at_the_end"))
 rank.main()

@@ -17,7 +17,6 @@ from selfplay.config import NetworkSettings, Settings, TrainingSettings
 from selfplay.errors import TrainingError, UsageError
 from selfplay.network.checkpoint import network_shape, save_checkpoint, untrained
 from selfplay.network.resnet import ResNet
-from selfplay.samples.pool import Samples
 from selfplay.training import rank_group, recovery
 from selfplay.training.comparison import random_batches
 from selfplay.training.rank_group import RankGroup
@@ -28,7 +27,7 @@ FAULTY = Path(__file__).parent / "faulty_rank.py"
 BATCH = 40
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings():
     return Settings(
         network=NetworkSettings(blocks=2, channels=8, policy_channels=2, value_channels=2, value_hidden=8),
@@ -42,9 +41,25 @@ def batches_of(rules, count, size=BATCH):
 
 def trainer_of(rules, settings, mode, ranks):
     plan = {"mode": mode, "ranks": ranks, "threads": 1}
-    return Trainer.new(
-        rules.info, msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **plan))
-    )
+    training = msgspec.structs.replace(settings.training, **plan)
+    return Trainer.new(rules.info, msgspec.structs.replace(settings, training=training))
+
+
+@pytest.fixture(scope="module")
+def shared(connect4, settings, no_rank_is_left):
+    """Trainers whose ranks stay from test to test; `shared(mode, ranks)` gives one that is untrained again."""
+    trainers = {}
+
+    def give(mode, ranks):
+        if (mode, ranks) not in trainers:
+            trainers[mode, ranks] = trainer_of(connect4, settings, mode, ranks)
+        trainer = trainers[mode, ranks]
+        trainer.load(untrained(connect4.info, trainer._start.settings))
+        return trainer
+
+    yield give
+    for trainer in trainers.values():
+        trainer.shutdown()
 
 
 def train(trainer, batches):
@@ -90,26 +105,18 @@ pytestmark = pytest.mark.usefixtures("no_rank_is_left")
 
 
 @pytest.mark.parametrize(("mode", "ranks"), [("data", 2), ("data", 4), ("pipeline", 2), ("pipeline", 4)])
-def test_a_step_on_ranks_equals_the_serial_step(connect4, settings, mode, ranks):
+def test_a_step_on_ranks_equals_the_serial_step(connect4, shared, mode, ranks):
     """Equal shares, shares of different sizes (37 = 10 + 10 + 10 + 7), fewer groups than ranks, and odd weights."""
     rng = np.random.default_rng(0)
     for size in (40, 37, 15):
         batch = batches_of(connect4, 1, size)[0]
         batch = batch._replace(weight=rng.uniform(0.1, 2, size).astype(np.float32))
-        serial = trainer_of(connect4, settings, "serial", 1)
-        if size == 40:
-            parallel = trainer_of(connect4, settings, mode, ranks)
+        serial, parallel = shared("serial", 1), shared(mode, ranks)
         expected, found = (train(trainer, [batch])[0] for trainer in (serial, parallel))
         assert found.losses.policy == pytest.approx(expected.losses.policy, rel=1e-5)
         assert found.losses.value == pytest.approx(expected.losses.value, rel=1e-5)
         assert sum(rank.positions for rank in found.ranks) == size
         assert_close(serial.checkpoint(round_number=1), parallel.checkpoint(round_number=1))
-        parallel.load(untrained(connect4.info, settings_of(parallel)))
-    parallel.shutdown()
-
-
-def settings_of(trainer):
-    return trainer._start.settings
 
 
 def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(connect4, settings):
@@ -135,10 +142,10 @@ def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(conn
 
 
 @pytest.mark.parametrize(("mode", "ranks"), [("data", 4), ("pipeline", 2)])
-def test_a_round_trained_twice_with_the_same_plan_gives_the_same_bits(connect4, settings, tmp_path, mode, ranks):
+def test_a_round_trained_twice_with_the_same_plan_gives_the_same_bits(connect4, shared, tmp_path, mode, ranks):
     """In ranks that stay, and in fresh ones that go on from the file."""
     batches = batches_of(connect4, 6)
-    first = trainer_of(connect4, settings, mode, ranks)
+    first = shared(mode, ranks)
     train(first, batches[:3])
     middle = first.save_model(tmp_path / "1.pt")
     first.load(middle)
@@ -146,17 +153,15 @@ def test_a_round_trained_twice_with_the_same_plan_gives_the_same_bits(connect4, 
     again = Trainer.from_file(tmp_path / "1.pt")
     train(again, batches[3:])
     prints = [trainer.checkpoint(round_number=2).card.fingerprint for trainer in (first, again)]
-    for trainer in (first, again):
-        trainer.shutdown()
+    again.shutdown()
     assert prints[0] == prints[1] != middle.card.fingerprint
 
 
-def test_the_checkpoint_is_that_of_serial_training(connect4, settings, tmp_path):
+def test_the_checkpoint_is_that_of_serial_training(connect4, shared, tmp_path):
     """A model trained on ranks goes on in one process, and says how it was trained."""
-    trainer = trainer_of(connect4, settings, "pipeline", 2)
+    trainer = shared("pipeline", 2)
     train(trainer, batches_of(connect4, 2))
     checkpoint = trainer.save_model(tmp_path / "model.pt")
-    trainer.shutdown()
     assert checkpoint.trained["mode"] == "pipeline"
     assert checkpoint.trained["as_asked"]
     serial = Trainer.from_file(tmp_path / "model.pt")
@@ -188,8 +193,8 @@ def test_the_plan_can_be_switched_between_rounds(connect4, settings):
     assert trainer.steps == 3
 
 
-def test_abandoned_rounds_change_nothing(connect4, settings):
-    trainer, batch = trainer_of(connect4, settings, "data", 2), batches_of(connect4, 1)[0]
+def test_abandoned_rounds_change_nothing(connect4, shared):
+    trainer, batch = shared("data", 2), batches_of(connect4, 1)[0]
     before = trainer.checkpoint(round_number=1).card.fingerprint
     under_way = trainer.train_round(lambda: [batch] * 50)
     while next(under_way) is None:
@@ -232,31 +237,32 @@ def test_ranks_end_with_their_trainer(connect4, settings, tmp_path):
 # --- failures ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def undisturbed(connect4, settings):
+@pytest.fixture(scope="module")
+def undisturbed(connect4, shared):
     """Batches, and the fingerprint of a round on them with two ranks."""
-    batches = batches_of(connect4, 8)
-    trainer = trainer_of(connect4, settings, "data", 2)
-    reports = train(trainer, batches)
-    trainer.shutdown()
-    assert len(reports) == 8
+    batches, trainer = batches_of(connect4, 8), shared("data", 2)
+    assert len(train(trainer, batches)) == 8
     return batches, trainer.checkpoint(round_number=1).card.fingerprint
 
 
-def faulty(trainer, settings, info, flag, fault, *, rank=1, step=4):
-    """The trainer's next ranks fail as told."""
-    flag.touch()
-    command = (sys.executable, str(FAULTY), fault, str(rank), str(step), str(flag))
-    shape = network_shape(info, settings.network)
-    serial = trainer._make_executor
+@pytest.fixture(scope="module")
+def faulty(connect4, settings, no_rank_is_left, tmp_path_factory):
+    """`faulty(order)` gives an untrained trainer whose ranks fail as ordered: see faulty_rank.py."""
+    order, info = tmp_path_factory.mktemp("faulty") / "order", connect4.info
+    trainer = trainer_of(connect4, settings, "data", 2)
+    shape, command = network_shape(info, settings.network), (sys.executable, str(FAULTY), str(order))
+    trainer._make_executor = lambda plan: RankGroup(shape, settings.training, plan, command=command)
 
-    def make(plan):
-        return serial(plan) if plan.mode == "serial" else RankGroup(shape, settings.training, plan, command=command)
+    def give(text):
+        order.write_text(text)
+        trainer.load(untrained(info, trainer._start.settings))
+        return trainer
 
-    trainer._make_executor = make
+    yield give
+    trainer.shutdown()
 
 
-def disturb(trainer, batches, signal_number):
+def train_and_disturb(trainer, batches, signal_number):
     """Train a round while rank 1 gets a signal after its third step."""
     reports = []
     for report in trainer.train_round(lambda: batches):
@@ -267,125 +273,99 @@ def disturb(trainer, batches, signal_number):
     return reports
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_killed_or_hung_rank_costs_a_restart_and_no_bit(connect4, settings, undisturbed, monkeypatch, signal_number):
-    monkeypatch.setattr(rank_group, "SILENCE_SECONDS", 2.0)
+@pytest.mark.parametrize(("signal_number", "reason"), [(signal.SIGKILL, "signal 9"), (signal.SIGSTOP, "hangs")])
+def test_a_killed_or_hung_rank_costs_a_restart_and_no_bit(shared, undisturbed, monkeypatch, signal_number, reason):
+    monkeypatch.setattr(rank_group, "SILENCE_SECONDS", 3.0)
     batches, fingerprint = undisturbed
-    trainer = trainer_of(connect4, settings, "data", 2)
-    started = time.monotonic()
-    reports = disturb(trainer, batches, signal_number)
-    assert time.monotonic() - started < 60
+    trainer = shared("data", 2)
+    reports = train_and_disturb(trainer, batches, signal_number)
     recoveries = [report for report in reports if isinstance(report, Recovery)]
-    trainer.shutdown()
     assert len(recoveries) == 1
     assert recoveries[0].same_bits
-    assert ("rank 1" in recoveries[0].reason) and (
-        "signal 9" in recoveries[0].reason or "hangs" in recoveries[0].reason
-    )
+    assert "rank 1" in recoveries[0].reason
+    assert reason in recoveries[0].reason
     assert len(reports) - reports.index(recoveries[0]) - 1 == 8
     assert trainer.checkpoint(round_number=1).card.fingerprint == fingerprint
 
 
-@pytest.mark.parametrize("fault", ["exit", "loop"])
-def test_a_rank_that_ends_or_loops_is_replaced(connect4, settings, undisturbed, tmp_path, monkeypatch, fault):
+def test_a_rank_that_loops_for_ever_is_replaced(faulty, undisturbed, monkeypatch):
     monkeypatch.setattr(rank_group, "SHORTEST_PATIENCE_SECONDS", 3.0)
     batches, fingerprint = undisturbed
-    trainer = trainer_of(connect4, settings, "data", 2)
-    faulty(trainer, settings, connect4.info, tmp_path / "flag", fault)
+    trainer = faulty("loop 1 4")
     reports = train(trainer, batches)
-    trainer.shutdown()
-    recovery_reason = next(report for report in reports if isinstance(report, Recovery)).reason
-    assert ("exit code 7" in recovery_reason) if fault == "exit" else ("no answer" in recovery_reason)
+    assert "no answer" in next(report for report in reports if isinstance(report, Recovery)).reason
     assert trainer.checkpoint(round_number=1).card.fingerprint == fingerprint
 
 
-def test_out_of_memory_halves_the_groups_and_goes_on(connect4, settings, undisturbed, tmp_path):
-    batches, _ = undisturbed
-    trainer = trainer_of(connect4, settings, "data", 2)
-    faulty(trainer, settings, connect4.info, tmp_path / "flag", "memory")
-    reports = train(trainer, batches)
-    trainer.shutdown()
+def test_out_of_memory_halves_the_groups_and_goes_on(faulty, undisturbed):
+    reports = train(faulty("memory 1 4"), undisturbed[0])
     assert [report.failure for report in reports] == [""] * 8
     assert [report.ranks[0].micro_batch for report in reports] == [10] * 3 + [5] * 5
 
 
-def test_out_of_memory_in_the_last_backward_pass_starts_again_with_smaller_groups(
-    connect4, settings, undisturbed, tmp_path
-):
-    batches, _ = undisturbed
-    trainer = trainer_of(connect4, settings, "data", 2)
-    faulty(trainer, settings, connect4.info, tmp_path / "flag", "memory_at_the_end")
-    reports = train(trainer, batches)
-    trainer.shutdown()
+def test_batches_that_never_fit_are_left_out_by_all(faulty, undisturbed):
+    trainer = faulty("always_memory 1 4")
+    reports = train(trainer, undisturbed[0])
+    assert [bool(report.failure) for report in reports] == [False] * 3 + [True] * 5
+    assert "MemoryError" in reports[3].failure
+    assert trainer.steps == 3
+
+
+def test_out_of_memory_in_the_last_backward_pass_starts_again_with_smaller_groups(faulty, undisturbed):
+    trainer = faulty("memory_at_the_end 1 4")
+    reports = train(trainer, undisturbed[0])
     recovered = next(report for report in reports if isinstance(report, Recovery))
     assert recovered.plan.micro_batch == 5
     assert not recovered.same_bits
     assert not trainer.checkpoint(round_number=1).trained["as_asked"]
 
 
-def test_a_batch_that_never_fits_is_left_out_by_all(connect4, settings, undisturbed, tmp_path):
-    batches, _ = undisturbed
-    trainer = trainer_of(connect4, settings, "data", 2)
-    faulty(trainer, settings, connect4.info, tmp_path / "flag", "always_memory")
-    reports = train(trainer, batches)
-    trainer.shutdown()
-    assert [bool(report.failure) for report in reports] == [False] * 3 + [True] + [False] * 4
-    assert "MemoryError" in reports[3].failure
-    assert trainer.steps == 7
-
-
-def test_a_rank_that_keeps_failing_is_done_without(connect4, settings, undisturbed, monkeypatch):
-    """The same plan three times, then serial: said, and written into the checkpoint."""
+def test_ranks_that_keep_failing_are_done_without(connect4, settings, undisturbed, monkeypatch):
+    """The same plan again, then serial: said, and written into the checkpoint."""
+    monkeypatch.setattr(recovery, "ATTEMPTS_PER_PLAN", 2)
     batches, _ = undisturbed
     trainer = trainer_of(connect4, settings, "data", 2)
     recoveries, killed = [], set()
     for report in trainer.train_round(lambda: batches):
         if isinstance(report, Recovery):
             recoveries.append(report)
-        if isinstance(trainer._executor, RankGroup):
-            pids = trainer._executor.pids
-            if pids and pids[1] not in killed:
-                killed.add(pids[1])
-                os.kill(pids[1], signal.SIGKILL)
-    assert [recovered.plan.mode for recovered in recoveries] == ["data"] * (recovery.ATTEMPTS_PER_PLAN - 1) + ["serial"]
+        elif isinstance(trainer._executor, RankGroup) and not killed.issuperset(trainer._executor.pids):
+            killed.update(trainer._executor.pids)
+            os.kill(trainer._executor.pids[1], signal.SIGKILL)
+    assert [recovered.plan.mode for recovered in recoveries] == ["data", "serial"]
     assert "other bits" in str(recoveries[-1])
     trained = trainer.checkpoint(round_number=1).trained
     assert (trained["mode"], trained["as_asked"]) == ("serial", False)
-    serial = trainer_of(connect4, settings, "serial", 1)
+    threads = msgspec.structs.replace(settings.training, threads=2)  # as many as the ranks had together
+    serial = Trainer.new(connect4.info, msgspec.structs.replace(settings, training=threads))
     train(serial, batches)
-    assert_close(serial.checkpoint(round_number=1), trainer.checkpoint(round_number=1))
+    assert serial.checkpoint(round_number=1).card.fingerprint == trainer.checkpoint(round_number=1).card.fingerprint
 
 
 @pytest.mark.parametrize(("mode", "ranks"), [("serial", 1), ("data", 2), ("pipeline", 2)])
-def test_poisoned_samples_are_left_out_and_named(connect4, settings, mode, ranks):
+def test_poisoned_samples_are_left_out_and_named(connect4, shared, mode, ranks):
     good = batches_of(connect4, 5)
-    planes, policy, outcome = good[1].planes.copy(), good[2].policy.copy(), good[3].outcome.copy()
+    planes, legal, outcome = good[1].planes.copy(), good[2].legal.copy(), good[3].outcome.copy()
     planes[7, 0, 0, 0] = np.nan
-    policy[3] = ~good[2].legal[3]
-    outcome[0] = 1e38  # finite, but its loss is not
+    legal[3] = False
+    outcome[0] = 1e38  # finite, and so is its loss, but not its gradient
     poisoned = [
         good[0],
         good[1]._replace(planes=planes),
-        good[2]._replace(policy=policy),
+        good[2]._replace(legal=legal),
         good[3]._replace(outcome=outcome),
         good[4],
     ]
-    trainer = trainer_of(connect4, settings, mode, ranks)
-    reports = train(trainer, poisoned)
-    failures = sorted(report.failure for report in reports if report.failure)
-    clean = trainer_of(connect4, settings, mode, ranks)
+    trainer = shared(mode, ranks)
+    failures = [report.failure for report in train(trainer, poisoned) if report.failure]
+    assert len(failures) == 3
+    assert any("planes of sample 7 is" in failure for failure in failures)
+    assert any("sample 3 wants an illegal action" in failure for failure in failures)
+    assert any("is not finite" in failure for failure in failures)
+    found = trainer.checkpoint(round_number=1).card.fingerprint
+    clean = shared(mode, ranks)
     train(clean, [good[0], good[4]])
-    for each in (trainer, clean):
-        each.shutdown()
-    assert len(reports) == 5
-    assert any("planes of sample 7 is not finite" in failure for failure in failures)
-    if good[2].legal[3].all():
-        assert len(failures) >= 2
-    else:
-        assert any("sample 3 wants an illegal action" in failure for failure in failures)
-    assert any("loss is not finite" in failure for failure in failures)
-    if trainer.steps == clean.steps:
-        assert trainer.checkpoint(round_number=1).card.fingerprint == clean.checkpoint(round_number=1).card.fingerprint
+    assert clean.checkpoint(round_number=1).card.fingerprint == found
 
 
 def test_nothing_to_learn_from_is_an_error(connect4, settings):
@@ -397,9 +377,9 @@ def test_nothing_to_learn_from_is_an_error(connect4, settings):
         trainer.train_on_samples(batch._replace(weight=np.zeros_like(batch.weight)))
 
 
-def test_waiting_for_a_silent_group_does_not_block_its_end(connect4, settings):
+def test_a_stopped_rank_does_not_block_the_end(connect4, shared):
     """shutdown() asks, waits its grace, then ends a stopped rank by force."""
-    trainer, batch = trainer_of(connect4, settings, "data", 2), batches_of(connect4, 1)[0]
+    trainer, batch = shared("data", 2), batches_of(connect4, 1)[0]
     trainer.train_on_samples(batch)
     pids = trainer._executor.pids
     os.kill(pids[0], signal.SIGSTOP)
@@ -408,7 +388,3 @@ def test_waiting_for_a_silent_group_does_not_block_its_end(connect4, settings):
     done.join(15)
     assert not done.is_alive()
     assert not any(map(is_running, pids))
-
-
-def samples_are_equal(a: Samples, b: Samples) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
