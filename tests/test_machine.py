@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from selfplay.machine import resident_megabytes, usable_cores
+from selfplay.machine import cores_of_nodes, free_memory, resident_megabytes, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,17 @@ def test_cores_respect_the_control_group(tmp_path, files, cores):
 
 def test_memory_is_a_plausible_number_of_megabytes():
     assert 10 < resident_megabytes() < 20_000
+
+
+def test_free_memory_is_a_plausible_number_of_bytes():
+    assert 1e7 < free_memory() < 1e14
+
+
+def test_processes_keep_to_the_cores_near_their_memory(tmp_path, monkeypatch):
+    for node, cores in enumerate(("0-3,8", "4-7")):
+        (tmp_path / f"node{node}").mkdir()
+        (tmp_path / f"node{node}" / "cpulist").write_text(cores + "\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 5, 6, 8}, raising=False)
+    assert cores_of_nodes(4, tmp_path) == [(0, 1, 2, 8)] * 2 + [(5, 6)] * 2
+    assert cores_of_nodes(1, tmp_path) == [()]  # one process may use all of them
+    assert cores_of_nodes(2, tmp_path / "nowhere") == [(), ()]

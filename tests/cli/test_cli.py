@@ -128,3 +128,13 @@ def test_show_lists_and_draws_games(tmp_path):
     assert "plays" in text
     assert "holds games 0 to 1, not 7" in run("show", golden, "--game", 7, cwd=tmp_path, code=1)
     assert json.loads(run("show", golden, "--game", 1, "--json", cwd=tmp_path))["number"] == 1
+
+
+def test_training_plans_are_compared_on_this_machine(tmp_path):
+    plans = ("--plan", "serial:1", "--plan", "data:2", "--set", "training.batch_size=32")
+    options = ("--batches", "2", "--turns", "2", "--json")
+    rows = json.loads(run("bench", "training", "tictactoe", *options, *plans, cwd=tmp_path))
+    assert [row["plan"] for row in rows] == ["serial:1", "data:2"]
+    assert rows[0]["speedup"] == 1.0
+    assert all(row["samples_per_second"] > 0 for row in rows)
+    assert "too small" in rows[1]["reason"]

@@ -153,6 +153,37 @@ def test_killed_children_are_replaced_and_the_bits_stay(undisturbed, tmp_path):
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
 
 
+def ranks_below(pid):
+    """Ranks of the trainer below a coordinator."""
+    below = [grandchild for child in children_of(pid) for grandchild in children_of(child)]
+    return [each for each in below if b"selfplay.training.rank" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ranks_and_trainer_killed_in_the_middle_of_a_round_cost_no_bit(tmp_path):
+    """A rank in round 1, the whole trainer in round 2."""
+    arguments = [*SMALL_CONNECT4, "--workers", "1", "--set", "training.batch_size=32", "--set", "training.passes=4"]
+    arguments += ["--set", "training.mode=data", "--set", "training.ranks=2", "--set", "training.threads=1"]
+    train(arguments, tmp_path / "whole")
+    assert "[ranks 2 · batches" in train([*arguments, "--rounds", "1"], tmp_path / "killed")
+    events = tmp_path / "killed" / "data" / "events.jsonl"
+    killed = list(map(str, command(arguments, tmp_path / "killed")))
+    with subprocess.Popen(killed, stdout=subprocess.PIPE) as process:
+        wait_for(lambda: len(ranks_below(process.pid)) == 2)
+        ranks = ranks_below(process.pid)
+        os.kill(ranks[1], signal.SIGKILL)
+        wait_for(lambda: any(event["event"] == "recovering" for event in read_events(events)[0]))
+        wait_for(lambda: len(ranks_below(process.pid)) == 2)
+        ranks += ranks_below(process.pid)
+        (trainer,) = (child for child in children_of(process.pid) if set(children_of(child)) & set(ranks))
+        os.kill(trainer, signal.SIGKILL)
+        output = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 0
+    assert "the round is trained again from its checkpoint, with the same plan" in output
+    assert info(tmp_path / "killed")["fingerprint"] == info(tmp_path / "whole")["fingerprint"]
+    wait_for(lambda: not any(map(is_running, [*ranks, trainer])))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_leaves_no_process_and_goes_on(undisturbed, tmp_path, number):

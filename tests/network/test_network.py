@@ -182,3 +182,18 @@ def test_bigger_settings_make_bigger_networks(connect4):
     small = untrained(connect4.info, Settings())
     big = untrained(connect4.info, Settings(network=NetworkSettings(blocks=5, channels=64)))
     assert big.card.parameters > 2 * small.card.parameters
+
+
+def test_models_of_version_1_are_read(saved, tmp_path):
+    """Their optimizer counted parameters; now it names them."""
+    checkpoint, path = saved
+    table = torch.load(path, weights_only=True)
+    del table["trained"]
+    first = next(iter(checkpoint.weights))
+    moment = torch.ones_like(checkpoint.weights[first])
+    table |= {"version": 1, "optimizer": {"state": {0: {"exp_avg": moment}}, "param_groups": [{"lr": 0.1}]}}
+    torch.save(table, tmp_path / "old.pt")
+    read = load_checkpoint(tmp_path / "old.pt")
+    assert read.trained == {}
+    assert list(read.optimizer) == [first]
+    assert torch.equal(read.optimizer[first]["exp_avg"], moment)

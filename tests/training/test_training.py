@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -119,3 +120,26 @@ def test_saved_models_name_their_parent(tictactoe, small_settings, tmp_path):
     assert (card.round, card.parent) == (1, checkpoint.card.fingerprint)
     with pytest.raises(ModelError, match="no such model"):
         Trainer.from_file(tmp_path / "2.pt")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_in_low_precision_learns_the_same(tictactoe, small_settings, precision):
+    training = msgspec.structs.replace(small_settings.training, precision=precision)
+    trainer = Trainer.new(tictactoe.info, msgspec.structs.replace(small_settings, training=training))
+    samples = samples_of(tictactoe, 256)
+    for _ in range(12):
+        losses = trainer.train_on_samples(samples)
+    assert losses.total < 2.2  # from 3.2
+    dtypes = {tensor.dtype for tensor in trainer.checkpoint(round_number=1).weights.values()}
+    assert dtypes == {torch.float32, torch.int64}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_training_on_a_gpu_learns_the_same(tictactoe, small_settings, compiled):
+    training = msgspec.structs.replace(small_settings.training, device="cuda", compile=compiled)
+    trainer = Trainer.new(tictactoe.info, msgspec.structs.replace(small_settings, training=training))
+    assert trainer.plan.precision == "bfloat16"
+    for _ in range(12):
+        losses = trainer.train_on_samples(samples_of(tictactoe, 256))
+    assert losses.total < 2.2
