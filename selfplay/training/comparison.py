@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from selfplay.errors import UsageError
 from selfplay.games.game import Rules
 from selfplay.machine import usable_cores
 from selfplay.samples.pool import Samples
-from selfplay.training.parallel_plan import ParallelPlan
+from selfplay.training.parallel_plan import ParallelPlan, Work
 from selfplay.training.recovery import Recovery
 from selfplay.training.statistics import RoundStatistics
 from selfplay.training.train import Trainer
@@ -43,7 +43,7 @@ class Row:
     highest: float
     step_milliseconds: float
     shares: dict[str, float]  # of the time: forward, backward, waiting, input
-    reason: str  # why it does not pay; empty where it does
+    reason: str = ""  # why it does not pay; empty where it does
 
 
 def parse_plan(text: str) -> dict[str, object]:
@@ -96,6 +96,7 @@ class Comparison:
     """
 
     def __init__(self, rules: Rules, settings: Settings, plans: list[dict[str, object]]) -> None:
+        self._work = Work.of(rules.info, settings.network, settings.training, settings.selfplay.games_per_round)
         self._trainers: list[Trainer] = []
         for plan in plans:
             training = msgspec.structs.replace(settings.training, **plan)
@@ -121,15 +122,36 @@ class Comparison:
                 records.append(record)
                 taken.append(duration)
         positions = sum(len(batch.planes) for batch in batches)
-        yield [
+        rows = [
             _row(record, taken, seconds[0], positions=positions, steps=len(batches))
             for record, taken in zip(records, seconds, strict=True)
+        ]
+        yield [
+            row if row.speedup >= WORTH_IT or i == 0 else replace(row, reason=self._reason(records[i].plan, row.shares))
+            for i, row in enumerate(rows)
         ]
 
     def close(self) -> None:
         """End all ranks."""
         for trainer in self._trainers:
             trainer.shutdown()
+
+    def _reason(self, plan: ParallelPlan, shares: dict[str, float]) -> str:
+        """Why a plan is hardly faster, or slower, than the one it is compared with."""
+        busy, cores = plan.ranks * plan.threads, usable_cores()
+        if plan.device == "cpu" and busy > cores:
+            return f"oversubscribed: {busy} threads on {cores} cores"
+        if self._work.step_seconds < SHORT_STEP_SECONDS:
+            return f"network or batch are too small: a step takes about {1e3 * self._work.step_seconds:.1f} ms"
+        if shares["waiting"] > HIGH_WAITING:
+            return f"synchronisation: ranks wait for each other {shares['waiting']:.0%} of the time"
+        if shares["input"] > HIGH_WAITING:
+            return f"input: ranks wait for positions {shares['input']:.0%} of the time"
+        if plan.mode == "pipeline":
+            return "filling and emptying the pipeline: more groups (a smaller training.micro_batch) help"
+        if plan.mode == "serial":
+            return "threads of one process share each small operation; ranks share whole groups (data:N)"
+        return "the cores hinder each other (memory, shared caches, other programs), or the machine is busy"
 
 
 def _train(trainer: Trainer, batches: Sequence[Samples]) -> tuple[RoundStatistics, float]:
@@ -154,7 +176,6 @@ def _row(record: RoundStatistics, taken: list[float], first: list[float], *, pos
     ratios = [base / own for base, own in zip(first, taken, strict=True)]
     seconds, speedup = statistics.median(taken), statistics.median(ratios)
     shares = record.shares(taken[-1])
-    reason = "" if taken is first or speedup >= WORTH_IT else _reason(record.plan, shares, seconds / steps)
     return Row(
         short_name(record.plan),
         round(positions / seconds),
@@ -163,21 +184,4 @@ def _row(record: RoundStatistics, taken: list[float], first: list[float], *, pos
         round(max(ratios), 3),
         round(1e3 * seconds / steps, 2),
         shares,
-        reason,
     )
-
-
-def _reason(plan: ParallelPlan, shares: dict[str, float], step_seconds: float) -> str:
-    """Why a plan is hardly faster, or slower, than the one it is compared with."""
-    busy, cores = plan.ranks * plan.threads, usable_cores()
-    if plan.device == "cpu" and busy > cores:
-        return f"oversubscribed: {busy} threads on {cores} cores"
-    if step_seconds < SHORT_STEP_SECONDS:
-        return f"the network or the batch is too small: a step takes {1e3 * step_seconds:.1f} ms"
-    if shares["waiting"] > HIGH_WAITING:
-        return f"synchronisation: ranks wait for each other {shares['waiting']:.0%} of the time"
-    if shares["input"] > HIGH_WAITING:
-        return f"input: ranks wait for positions {shares['input']:.0%} of the time"
-    if plan.mode == "pipeline":
-        return "filling and emptying the pipeline: more groups (a smaller training.micro_batch) help"
-    return "threads of one process share each small operation; ranks share whole groups (data:N)"
