@@ -1,15 +1,19 @@
 """A rank of data-parallel training: the whole network, a share of each batch, gradients averaged by torch's
 `DistributedDataParallel` (Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training").
 
-A batch that some rank cannot process is left out by all: before the last backward pass, the one that exchanges
-gradients, the ranks agree whether everyone got that far.
+Ranks meet once a step, where gradients are exchanged in the last backward pass. A rank that cannot process its share
+comes to that meeting too, with gradients that are not numbers: then nobody moves, and only then the ranks ask each
+other what happened.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from selfplay.network.resnet import ResNet
@@ -36,32 +40,26 @@ class DataParallelRank:
         self._learner = Learner(network, setup.settings, setup.plan, device_index=setup.rank)
         self._learner.load(state)
         devices = [setup.rank] if setup.plan.device == "cuda" else None
-        self._replica = DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
+        self._replica = DistributedDataParallel(
+            network, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
+        )
+        self._clock = _ExchangeClock()
+        self._replica.register_comm_hook(self._clock, lambda clock, bucket: clock.exchange(bucket))
         self._forward = torch.compile(self._replica) if setup.plan.compile else self._replica
 
     def step(self, share: Share, input_seconds: float) -> RankReport | str:
         """One step with the other ranks; the reason where it was left out."""
-        while True:
-            learner = self._loaded()
-            step = _Step(learner, self._replica, self._forward, share, self._setup.plan.ranks)
-            status = step.forward()
-            started = time.perf_counter()
-            agreed = worst(status, learner.device)
-            waiting = time.perf_counter() - started
-            if agreed == FINE:
-                return step.finish(input_seconds, waiting)
-            is_hopeless = agreed == FAILED or learner.micro_batch <= SMALLEST_GROUP
-            self._begin_anew(learner.micro_batch if is_hopeless else learner.micro_batch // 2)
-            if is_hopeless:
-                return step.failure or LEFT_OUT_ELSEWHERE
-
-    def _begin_anew(self, micro_batch: int) -> None:
-        """Back to before the step. The replica waits for a backward pass that will not come, and would take the next
-        one for it: only a new one forgets that."""
         learner = self._loaded()
-        learner.abandon()
-        self.load(learner.state())
-        self._loaded().micro_batch = micro_batch
+        while True:
+            attempt = _Step(learner, self._replica, self._forward, share, self._setup.plan.ranks)
+            if attempt.run():
+                return attempt.report(input_seconds, self._clock.take())
+            self._clock.take()
+            agreed = worst(attempt.status, learner.device)
+            if agreed == OUT_OF_MEMORY and learner.micro_batch > SMALLEST_GROUP:
+                learner.micro_batch //= 2
+                continue
+            return attempt.failure or (NOT_FINITE if agreed == FINE else LEFT_OUT_ELSEWHERE)
 
     def state(self) -> TrainingState | None:
         """All replicas are equal: the first speaks for them."""
@@ -72,64 +70,92 @@ class DataParallelRank:
         return self._learner
 
 
+class _ExchangeClock:
+    """Measures how long a rank waits for the exchange of gradients after its own are done."""
+
+    def __init__(self) -> None:
+        self._ready = 0.0
+
+    def exchange(self, bucket: Any) -> Any:
+        """Some gradients are ready: begin to average them over the ranks. The last to be ready count."""
+        self._ready = time.perf_counter()
+        return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # None = all ranks
+
+    def take(self) -> float:
+        """Seconds since then, at the end of a backward pass."""
+        return time.perf_counter() - self._ready
+
+
 class _Step:
     """One attempt at a step."""
 
     def __init__(
-        self, learner: Learner, replica: DistributedDataParallel, forward: object, share: Share, ranks: int
+        self,
+        learner: Learner,
+        replica: DistributedDataParallel,
+        forward: Callable[..., Any],
+        share: Share,
+        ranks: int,
     ) -> None:
-        self.failure = ""
-        self._learner, self._replica, self._share = learner, replica, share
-        self._call = forward
+        self.failure, self.status = "", FINE
+        self._learner, self._replica, self._forward, self._share = learner, replica, forward, share
         # DistributedDataParallel takes the mean over ranks; wanted is the mean over positions.
         self._scale = ranks / share.total_weight
         self._sums = LossSums()
-        self._groups, self._seconds = 0, [0.0, 0.0]
-        self._last: GroupLoss | None = None
+        self._groups, self._forward_seconds, self._backward_seconds = 0, 0.0, 0.0
 
-    def forward(self) -> int:
-        """Everything up to the last backward pass, without a word to other ranks; how it went."""
+    def run(self) -> bool:
+        """Whether all ranks moved their weights."""
         try:
-            self._learner.begin()
-            groups = list(self._learner.groups(self._share.samples))
-            with self._replica.no_sync():
-                for group in groups[:-1]:
-                    self._backward(self._loss(group))
-            self._last = self._loss(groups[-1])
+            last = self._up_to_the_last_loss()
         except Exception as error:  # a batch that cannot be processed is left out, whatever ails it
             self.failure = f"{type(error).__name__}: {error}"
-            return OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
-        return FINE
+            self.status = OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
+            last = self._poison()
+        self._backward(last)
+        return self._learner.apply(self._groups if self._share.groups else 0, sum_statistics=sum_over_ranks)
 
-    def finish(self, input_seconds: float, waiting_seconds: float) -> RankReport | str:
-        """The last backward pass, with the exchange of gradients; move the weights. Or why they were not moved."""
-        assert self._last is not None
-        self._backward(self._last)
-        groups = self._groups if self._share.groups else 0
-        if not self._learner.apply(groups, sum_statistics=sum_over_ranks):
-            return NOT_FINITE
+    def report(self, input_seconds: float, exchange_seconds: float) -> RankReport:
+        """What this rank did."""
         return RankReport(
             float(self._share.samples.weight.sum()),
             len(self._share.samples.planes) if self._share.groups else 0,
             self._sums,
-            forward_seconds=self._seconds[0],
-            backward_seconds=self._seconds[1],
-            waiting_seconds=waiting_seconds,
+            forward_seconds=self._forward_seconds,
+            backward_seconds=self._backward_seconds - exchange_seconds,
+            waiting_seconds=exchange_seconds,
             input_seconds=input_seconds,
             micro_batch=self._learner.micro_batch,
         )
 
+    def _up_to_the_last_loss(self) -> GroupLoss:
+        """All groups but for the last one's backward pass, without a word to other ranks."""
+        self._learner.begin()
+        groups = list(self._learner.groups(self._share.samples))
+        with self._replica.no_sync():
+            for group in groups[:-1]:
+                self._backward(self._loss(group))
+        return self._loss(groups[-1])
+
+    def _poison(self) -> GroupLoss:
+        """A loss whose gradients are not numbers, out of as little memory as can be."""
+        self._learner.abandon()
+        self._learner.begin()
+        planes = self._learner.to_group(self._share.samples).planes[:SMALLEST_GROUP]
+        policy, outcome = self._replica(torch.zeros_like(planes))
+        return GroupLoss((policy.float().sum() + outcome.float().sum()) * float("nan"), LossSums())
+
     def _loss(self, group: Group) -> GroupLoss:
         started = time.perf_counter()
         with self._learner.autocast():
-            outputs = self._call(group.planes)  # type: ignore[operator]  # the replica, or torch.compile's wrapper
+            outputs = self._forward(group.planes)
         found = self._learner.loss(outputs, group)
         self._groups += 1
         self._sums = self._sums.plus(found.sums)
-        self._seconds[0] += time.perf_counter() - started
+        self._forward_seconds += time.perf_counter() - started
         return found
 
     def _backward(self, found: GroupLoss) -> None:
         started = time.perf_counter()
         (found.total * self._scale).backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
-        self._seconds[1] += time.perf_counter() - started
+        self._backward_seconds += time.perf_counter() - started

@@ -106,6 +106,8 @@ class Trainer:
     def configure_parallel(self, mode: str, workers: int | None = None) -> ParallelPlan:
         """Train in another way from the next step on: "serial", "data", "pipeline" or "auto".
 
+        Groups stay as they are where there is one for every rank; then the switch changes a step by rounding only.
+
         Args:
             mode: how.
             workers: ranks; by default as many as `recommended_workers` says, at least 2, or what `auto` finds best.
@@ -121,7 +123,10 @@ class Trainer:
             groups = len(group_sizes(self._settings.batch_size, micro_batch))
             workers = max(2, recommended_workers(groups, usable_cores()))
         ranks = 1 if mode == "serial" else workers or 0
-        settings = msgspec.structs.replace(self._settings, mode=mode, ranks=ranks, threads=0)
+        micro_batch = self._settings.micro_batch
+        if len(group_sizes(self._settings.batch_size, self._plan.micro_batch)) >= ranks:
+            micro_batch = self._plan.micro_batch  # the same groups: the switch changes no more than rounding
+        settings = msgspec.structs.replace(self._settings, mode=mode, ranks=ranks, threads=0, micro_batch=micro_batch)
         if mode != "serial" and not is_parallelizable(ResNet(network_shape(self._info, self._start.settings.network))):
             raise UsageError("this network does not survive being written and read, so no rank could have it")
         self.shutdown()

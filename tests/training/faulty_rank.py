@@ -59,5 +59,5 @@ def before(owner, name, action):
 
 before(data_parallel.DataParallelRank, "step", begin_step)
 before(learner.Learner, "loss", lambda *_: run_out_of_memory("memory", "always_memory"))
-before(data_parallel._Step, "finish", lambda *_: run_out_of_memory("memory_at_the_end"))
+before(learner.Learner, "apply", lambda *_: run_out_of_memory("memory_at_the_end"))
 rank.main()
