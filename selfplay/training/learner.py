@@ -89,6 +89,10 @@ class Learner:
         own = self.network.state_dict()
         self.network.load_state_dict({name: state.weights[name] for name in own})
         self._average = {name: state.average[name].to(self.device, copy=True) for name in own}
+        self._tensors = self.network.state_dict()  # the tensors themselves: they stay where they are
+        moving = [name for name, tensor in self._tensors.items() if tensor.is_floating_point()]
+        self._averages = [self._average[name] for name in moving]
+        self._averaged = [self._tensors[name] for name in moving]
         kept = {i: state.optimizer[name] for i, name in enumerate(self.names) if name in state.optimizer}
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
@@ -172,19 +176,20 @@ class Learner:
             squared = norm.square().reshape(1)
             sum_norms(squared)
             norm = squared.sqrt()[0]
-        nn.utils.clip_grads_with_norm_(parameters, self._settings.gradient_clip, norm)
-        return math.isfinite(norm.item())
+        found = norm.item()
+        if found > self._settings.gradient_clip:
+            nn.utils.clip_grads_with_norm_(parameters, self._settings.gradient_clip, norm)
+        return math.isfinite(found)
 
     @torch.no_grad()
     def _move_average(self) -> None:
         """Exponential moving average of weights and batch statistics, with a short memory in the first steps."""
         decay = min(self._settings.average_decay, (1 + self.steps) / (10 + self.steps))
-        current = self.network.state_dict()
-        moving = [name for name, average in self._average.items() if average.is_floating_point()]
         move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's stubs leave it out
-        move([self._average[name] for name in moving], [current[name] for name in moving], self.steps)
-        for name in self._average.keys() - set(moving):  # steps counted by normalisations
-            self._average[name].copy_(current[name])
+        move(self._averages, self._averaged, self.steps)
+        for name, average in self._average.items():
+            if not average.is_floating_point():  # steps counted by normalisations
+                average.copy_(self._tensors[name])
 
 
 class BatchStatistics:

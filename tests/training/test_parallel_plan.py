@@ -29,6 +29,7 @@ from selfplay.training.step import LossSums, RankReport, RanksFailed, StepReport
 TWO_CORES = Machine(cores=2, memory=16e9)
 SMALL = NetworkSettings(blocks=4, channels=32)
 LARGE = NetworkSettings(blocks=5, channels=64)
+HUGE = NetworkSettings(blocks=10, channels=128)
 SERIAL = ParallelPlan("serial", 1, 1, 64)
 
 
@@ -53,7 +54,9 @@ def test_the_work_of_a_network_is_counted_right(connect4):
     ("network", "machine", "expected"),
     [
         (SMALL, TWO_CORES, ("serial", 1, 2)),
-        (LARGE, TWO_CORES, ("data", 2, 1)),
+        (LARGE, TWO_CORES, ("serial", 1, 2)),
+        (LARGE, Machine(4, 16e9), ("data", 4, 1)),
+        (HUGE, TWO_CORES, ("data", 2, 1)),
         (LARGE, Machine(1, 16e9), ("serial", 1, 1)),
         (LARGE, Machine(16, 64e9), ("data", 4, 4)),
         (SMALL, Machine(16, 64e9, gpus=1, gpu_memory=8e10), ("serial", 1, 1)),
@@ -76,10 +79,11 @@ def test_small_data_stays_serial(connect4):
 
 def test_what_was_chosen_is_chosen_again_on_any_machine(connect4):
     """A run keeps its plan: as settings, it says everything."""
-    plan, _ = chosen(connect4, LARGE, TWO_CORES)
+    plan, _ = chosen(connect4, HUGE, TWO_CORES)
+    assert plan.mode == "data"
     kept = msgspec.structs.replace(TrainingSettings(), **plan.as_settings())
     for machine in (Machine(1, 1e9), Machine(64, 1e12)):
-        again, why = choose(kept, work_of(connect4, LARGE), machine)
+        again, why = choose(kept, work_of(connect4, HUGE), machine)
         assert again == plan
         assert why == "as asked for"
 
