@@ -18,7 +18,6 @@ from typing import IO
 import msgspec
 
 from selfplay.engines.engine import Answer, Ended, Message
-from selfplay.machine import KEEP_MEMORY
 
 STOP_GRACE_SECONDS = 2.0
 
@@ -42,7 +41,6 @@ class LocalEngine:
         # trainer sets its own number of threads.
         environment = {
             **os.environ,
-            **KEEP_MEMORY,
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",

@@ -108,6 +108,8 @@ class Reader:
                     self._matches[event["against"]] = event
                 case "rejected":
                     self._warnings.append(f"{event['file']} went to quarantine: {event['reason']}")
+                case "recovering":
+                    self._warnings.append(f"round {event['round']}: {event['reason']}")
                 case "died":
                     self._warnings.append(f"{event['child']} ended unexpectedly (code {event['code']})")
 

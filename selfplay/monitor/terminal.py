@@ -68,7 +68,20 @@ def _rounds(snapshot: Snapshot) -> list[str]:
     if not snapshot.trained:
         return []
     lines = [f"{'round':<8}{'policy loss':>12}{'floor':>8}{'value loss':>12}{'window':>10}{'seconds':>9}  model"]
-    return [*lines, *(_round(event) for event in snapshot.trained[-_ROUNDS_SHOWN:]), ""]
+    lines += [_round(event) for event in snapshot.trained[-_ROUNDS_SHOWN:]]
+    return [*lines, *_training(snapshot.trained[-1]), ""]
+
+
+def _training(event: Event) -> list[str]:
+    """How the last round was trained, and where its time went."""
+    if "plan" not in event:  # written by an earlier version
+        return []
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in event["shares"].items())
+    batches = f"{event['batches']}/{event['batches'] + event['batches_left_out']} batches"
+    return [
+        f"trained by {event['plan']}: {batches}, {event['samples_per_second']:,} samples/s",
+        f"time of the ranks: {shares}",
+    ]
 
 
 def _round(event: Event) -> str:

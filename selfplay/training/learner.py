@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from selfplay.config import TrainingSettings
+from selfplay.machine import keep_memory
 from selfplay.samples.pool import Samples
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
 from selfplay.training.parallel_plan import ParallelPlan, group_sizes
@@ -67,6 +68,7 @@ class Learner:
     def __init__(
         self, network: nn.Module, settings: TrainingSettings, plan: ParallelPlan, *, device_index: int = 0
     ) -> None:
+        keep_memory()
         self.device = torch.device("cuda", device_index) if plan.device == "cuda" else torch.device("cpu")
         self.micro_batch = plan.micro_batch
         self.steps = 0

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from selfplay.config import TrainingSettings
-from selfplay.machine import KEEP_MEMORY, cores_of_nodes
+from selfplay.machine import cores_of_nodes
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
 from selfplay.training.parallel_plan import ParallelPlan
@@ -151,7 +151,7 @@ class RankGroup:
 
     def _start_rank(self, setup: RankSetup) -> _Rank:
         ours, theirs = Pipe()
-        environment = {**os.environ, **KEEP_MEMORY, "OMP_NUM_THREADS": str(self._plan.threads)}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._plan.threads)}
         # All ranks are on this machine: no name of a host needs to be looked up, which fails on some.
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
         with theirs:

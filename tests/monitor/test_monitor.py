@@ -65,9 +65,24 @@ def test_the_snapshot_holds_what_the_files_say(run):
         fingerprint="e" * 64,
     )
     events.add("rejected", file="worker_0/x.json", reason="torn")
+    events.add("recovering", round=2, reason="rank 1 died")
     later = reader.look()
     assert [event["round"] for event in later.trained] == [1, 2]
     assert "worker_0/x.json went to quarantine: torn" in later.warnings
+    assert "round 2: rank 1 died" in later.warnings
+
+
+def test_the_screen_says_how_the_last_round_was_trained(run):
+    layout, events = run
+    events.add(
+        "trained", round=2, policy=1.4, value=0.8, policy_floor=1.2, window=2000, seconds=3.0, fingerprint="e" * 64,
+        plan="data-parallel on 2 ranks, 1 thread each", batches=19, batches_left_out=1, samples_per_second=5210,
+        shares={"forward": 0.3, "backward": 0.55, "waiting": 0.1, "input": 0.01},
+    )  # fmt: skip
+    screen = render(Reader(layout.root).look())
+    assert "trained by data-parallel on 2 ranks, 1 thread each: 19/20 batches, 5,210 samples/s" in screen
+    assert "forward 30%, backward 55%, waiting 10%, input 1%" in screen
+    assert max(map(len, screen.splitlines())) <= 80
 
 
 def test_the_screen_fits_80_columns_and_names_everything(run):
