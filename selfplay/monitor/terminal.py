@@ -79,8 +79,8 @@ def _training(event: Event) -> list[str]:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in event["shares"].items())
     batches = f"{event['batches']}/{event['batches'] + event['batches_left_out']} batches"
     return [
-        f"trained by {event['plan']}: {batches}, {event['samples_per_second']:,} samples/s",
-        f"time of the ranks: {shares}",
+        f"trained by {event['plan']}: {batches}",
+        f"{event['samples_per_second']:,} samples/s, time of the ranks: {shares}",
     ]
 
 
