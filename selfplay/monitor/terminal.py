@@ -80,7 +80,7 @@ def _training(event: Event) -> list[str]:
     batches = f"{event['batches']}/{event['batches'] + event['batches_left_out']} batches"
     return [
         f"trained by {event['plan']}: {batches}",
-        f"{event['samples_per_second']:,} samples/s, time of the ranks: {shares}",
+        f"{event['samples_per_second']:,} samples/s: {shares}",
     ]
 
 

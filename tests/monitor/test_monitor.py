@@ -81,7 +81,7 @@ def test_the_screen_says_how_the_last_round_was_trained(run):
     )  # fmt: skip
     screen = render(Reader(layout.root).look())
     assert "trained by data-parallel on 2 ranks, 1 thread each: 19/20 batches" in screen
-    assert "5,210 samples/s, time of the ranks: forward 30%, backward 55%, waiting 10%, input 1%" in screen
+    assert "5,210 samples/s: forward 30%, backward 55%, waiting 10%, input 1%" in screen
     assert max(map(len, screen.splitlines()[1:])) <= 80  # but for the folder's path
 
 
