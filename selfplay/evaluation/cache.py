@@ -1,7 +1,8 @@
 """A memory of evaluations, keyed by position, and one evaluation for equal leaves of a step.
 
 Because evaluators judge row by row, a remembered evaluation equals a fresh one to the bit: the cache changes speed
-and nothing else. Knows nothing of games or networks. Letters: n positions, m positions to evaluate, A actions.
+and nothing else. Knows nothing of games or networks. Letters: n positions, m different ones among them, A actions,
+C places.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ import numpy.typing as npt
 from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
 from selfplay.kernels import kernel
 
-WAYS = 4  # entries that share a bucket
-EMPTY, STORED, HIT = 0, 1, 2  # states of an entry; HIT = found again since it was stored or last spared
+WAYS = 4  # places that share a bucket
+EMPTY = np.uint64(0)
+TAKEN, ASKED = np.uint64(1), np.uint64(2)  # lowest bits of a tag: there is an entry; it was found again lately
+_HALF = np.uint64(32)
 
 
 class Table(NamedTuple):
-    """C remembered evaluations, C a power of two (0 = no memory)."""
+    """Remembered evaluations, C of them, a multiple of WAYS (0 = no memory).
 
-    state: npt.NDArray[np.uint8]  # [C] EMPTY, STORED or HIT
-    keys: npt.NDArray[np.uint64]  # [C, 2]
-    priors: npt.NDArray[np.float32]  # [C, A]
-    values: npt.NDArray[np.float32]  # [C]
+    A search reads one line of the processor's cache to learn that a position is not here, and one more where it is.
+    The first half of a key tells the bucket, the second is the tag, but for two bits: after 10^7 positions the
+    chance that any was taken for another is about 10^-11.
+    """
+
+    tags: npt.NDArray[np.uint64]  # [C] EMPTY, or second half of the key with TAKEN and ASKED in its lowest bits
+    answers: npt.NDArray[np.float32]  # [C, 1 + A] value, then priors
 
 
 @dataclass
@@ -42,118 +48,90 @@ class CacheCounts:
         self.lookups += number
         self.hits += number
 
+    def count_fresh(self, number: int, different: int) -> None:
+        """So many were not in the table, of which so many differed from each other."""
+        self.lookups += number
+        self.duplicates += number - different
+        self.evaluated += different
+
     def reset(self) -> None:
         """Count from zero again; what is remembered stays."""
         self.lookups = self.hits = self.duplicates = self.evaluated = 0
 
 
 class CachedEvaluator:
-    """An evaluator that remembers.
+    """An evaluator that remembers. Ask `recall` with its table first, then `evaluate` what is not there.
 
     Args:
         evaluator: judges what is not remembered.
         actions: A.
-        positions: how many evaluations to remember, rounded down to a power of two; 0 = only equal leaves of one
+        positions: how many evaluations to remember, rounded up to a multiple of WAYS; 0 = only equal leaves of one
             step are shared.
     """
 
     def __init__(self, evaluator: Evaluator, *, actions: int, positions: int) -> None:
-        capacity = 1 << (positions.bit_length() - 1) if positions >= WAYS else 0
+        capacity = -(-positions // WAYS) * WAYS
         self.counts = CacheCounts()
+        self.table = Table(np.zeros(capacity, np.uint64), np.zeros((capacity, 1 + actions), np.float32))
         self._evaluator = evaluator
-        self.table = Table(
-            np.zeros(capacity, np.uint8),
-            np.zeros((capacity, 2), np.uint64),
-            np.zeros((capacity, actions), np.float32),
-            np.zeros(capacity, np.float32),
-        )
 
     def evaluate(self, positions: Positions) -> Evaluation:
+        """Judge n > 0 positions that the table does not hold, equal ones once, and remember them."""
         count = len(positions.keys)
-        priors, values = np.empty(positions.legal.shape, np.float32), np.empty(count, np.float32)
-        source, missing = np.empty(count, np.int32), np.empty(count, np.int32)
-        scratch = np.full(_scratch_size(count), -1, np.int32)
-        found, to_evaluate = look_up(self.table, positions.keys, priors, values, source, missing, scratch)
-        self.counts.lookups += count
-        self.counts.hits += found
-        self.counts.evaluated += to_evaluate
-        self.counts.duplicates += count - found - to_evaluate
-        if to_evaluate == count:
-            fresh = self._evaluator.evaluate(positions)
-        elif to_evaluate:
-            fresh = self._evaluator.evaluate(positions.take(missing[:to_evaluate]))
-        else:
-            return Evaluation(priors, values)
-        remember(self.table, positions.keys, missing[:to_evaluate], fresh.priors, fresh.values)
-        fill_in(source, fresh.priors, fresh.values, priors, values)
-        return Evaluation(priors, values)
-
-
-def _scratch_size(count: int) -> int:
-    return 2 << max(count, 1).bit_length()
+        rows, source = np.empty(count, np.int32), np.empty(count, np.int32)
+        different = distinct_rows(positions.keys, rows, source, np.full(2 << count.bit_length(), -1, np.int32))
+        self.counts.count_fresh(count, different)
+        if different < count:
+            positions = positions.take(rows[:different])
+        priors, values = self._evaluator.evaluate(positions)
+        remember(self.table, positions.keys, priors, values)
+        return Evaluation(priors, values) if different == count else Evaluation(priors[source], values[source])
 
 
 @kernel
-def look_up(
-    table: Any, keys: Any, priors: Any, values: Any, source: Any, missing: Any, scratch: Any
-) -> tuple[int, int]:
-    """Answer what is remembered; list the rest, equal positions once.
+def distinct_rows(keys: Any, rows: Any, source: Any, scratch: Any) -> int:
+    """List each different key [n, 2] once: the first rows[:m] that hold them, and key i equals keys[rows[source[i]]].
 
-    Writes priors and values of found rows; missing[:m] = rows to evaluate; source[i] = index into missing for a
-    row not found, -1 for a found one. Returns (found, m). `scratch` is an empty (-1) hash table of rows.
+    `scratch` is an empty (-1) hash table of at least n + 1 cells, a power of two. Returns m.
     """
-    found, to_evaluate = 0, 0
+    count = 0
     for i in range(len(keys)):
-        values[i] = recall(table, keys[i], priors[i])
-        if not np.isnan(values[i]):
-            source[i] = -1
-            found += 1
-            continue
         cell = np.int64(keys[i, 1] & np.uint64(len(scratch) - 1))
-        while scratch[cell] >= 0 and not equal_keys(keys[missing[scratch[cell]]], keys[i]):
+        while scratch[cell] >= 0 and not equal_keys(keys[rows[scratch[cell]]], keys[i]):
             cell = (cell + 1) % len(scratch)
         if scratch[cell] < 0:
-            scratch[cell] = to_evaluate
-            missing[to_evaluate] = i
-            to_evaluate += 1
+            scratch[cell] = count
+            rows[count] = i
+            count += 1
         source[i] = scratch[cell]
-    return found, to_evaluate
+    return count
 
 
 @kernel
 def recall(table: Any, key: Any, priors: Any) -> float:
-    """The value remembered for a key, its priors written to `priors` [A]; NaN where there is none."""
-    place = find(table, key)
-    if place < 0:
+    """The value remembered for a key [2], its priors written to `priors` [A]; NaN where there is none."""
+    if len(table.tags) == 0:
         return np.nan
-    table.state[place] = HIT
-    priors[:] = table.priors[place]
-    return float(table.values[place])
-
-
-@kernel
-def find(table: Any, key: Any) -> int:
-    """The place of a key in the table, or -1."""
-    if len(table.state) == 0:
-        return -1
     first: int = bucket(table, key)
     for place in range(first, first + WAYS):
-        if table.state[place] != EMPTY and equal_keys(table.keys[place], key):
-            return place
-    return -1
+        if table.tags[place] | ASKED == key[1] | TAKEN | ASKED:
+            table.tags[place] |= ASKED
+            for action in range(len(priors)):
+                priors[action] = table.answers[place, 1 + action]
+            return float(table.answers[place, 0])
+    return np.nan
 
 
 @kernel
-def remember(table: Any, keys: Any, rows: Any, priors: Any, values: Any) -> None:
-    """Store evaluation j under keys[rows[j]], in a place of its bucket that is empty or was not asked for lately."""
-    if len(table.state) == 0:
+def remember(table: Any, keys: Any, priors: Any, values: Any) -> None:
+    """Store evaluation i under keys[i], in a place of its bucket that is empty or was not asked for lately."""
+    if len(table.tags) == 0:
         return
-    for j in range(len(rows)):
-        place = victim(table, keys[rows[j]])
-        table.state[place] = STORED
-        table.keys[place] = keys[rows[j]]
-        table.priors[place] = priors[j]
-        table.values[place] = values[j]
+    for i in range(len(keys)):
+        place = victim(table, keys[i])
+        table.tags[place] = (keys[i, 1] | TAKEN | ASKED) ^ ASKED
+        table.answers[place, 0] = values[i]
+        table.answers[place, 1:] = priors[i]
 
 
 @kernel
@@ -164,30 +142,22 @@ def victim(table: Any, key: Any) -> int:
     """
     first: int = bucket(table, key)
     for place in range(first, first + WAYS):
-        if table.state[place] == EMPTY:
+        if table.tags[place] == EMPTY:
             return place
     start = int(key[1] >> np.uint64(62))  # a different first candidate for each key
     for step in range(2 * WAYS):
         place = first + (start + step) % WAYS
-        if table.state[place] == STORED:
+        if not table.tags[place] & ASKED:
             return place
-        table.state[place] = STORED
+        table.tags[place] ^= ASKED
     return first
 
 
 @kernel
-def fill_in(source: Any, fresh_priors: Any, fresh_values: Any, priors: Any, values: Any) -> None:
-    """Write fresh evaluations to the rows that wait for them."""
-    for i in range(len(source)):
-        if source[i] >= 0:
-            priors[i] = fresh_priors[source[i]]
-            values[i] = fresh_values[source[i]]
-
-
-@kernel
 def bucket(table: Any, key: Any) -> int:
-    """The first place of the key's bucket."""
-    return int(np.int64(key[0] & np.uint64(len(table.state) // WAYS - 1))) * WAYS
+    """The first place of the key's bucket: the upper half of key[0] (0 to 2^32), scaled to the number of buckets."""
+    buckets = np.uint64(len(table.tags) // WAYS)
+    return int(((key[0] >> _HALF) * buckets) >> _HALF) * WAYS
 
 
 @kernel
