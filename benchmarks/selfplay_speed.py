@@ -4,8 +4,9 @@
     python benchmarks/selfplay_speed.py --model model.pt     with a trained model instead of untrained ones
 
 Simulations/s of self-play and forward passes/s of the same network alone (at its best batch size, in the same ONNX
-Runtime with one thread) are measured in turns within one process that is pinned to one core; what counts is their
-ratio, as the median over the turns. Only simulations that were made count: visits kept from the move before do not.
+Runtime with one thread) are measured within one process that is pinned to one core; what counts is their ratio, as
+the median over the turns. A turn goes to and fro between the two every half second: other work on the machine, which
+comes and goes in seconds, then slows both. Only simulations that were made count: visits kept from the move before do not.
 The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
 untrained one prefers nothing, so that its games share the least and the cache helps the least.
 For two workers, the same work runs in one process on one core and in two on two cores, in turns.
@@ -40,6 +41,7 @@ from selfplay.worker.process import spare_the_collector
 BATCHES = (1, 8, 16, 32, 64, 128, 256, 512)
 SEED = 0
 HASTY_SIMULATIONS = 4
+SLICE_SECONDS, SWEEPS = 0.5, 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ CASES = (
     Case(5, 64, 100, True, 0, 1.3),
     Case(5, 64, 100, False, 0, 0.9),
     Case(4, 32, 64, True, 10, 1.3),
-    Case(4, 32, 64, True, 0, 1.3),  # not reached yet: see README.md
+    Case(4, 32, 64, True, 0, 1.3),
 )
 
 
@@ -83,9 +85,18 @@ class Bench:
             next(self._play)
         return (self.lockstep.counts.simulations - before) / (now - start)
 
-    def bare(self, seconds: float) -> list[float]:
-        """Forward passes/s of the network alone at each of BATCHES."""
-        return [self._bare_at(batch, seconds / len(BATCHES)) for batch in BATCHES]
+    def best_batch(self) -> int:
+        """The batch size at which the network alone is fastest, by the median of several sweeps."""
+        sweeps = [[self.bare(batch, SLICE_SECONDS / 2) for batch in BATCHES] for _ in range(SWEEPS)]
+        medians = np.median(sweeps, axis=0)
+        return BATCHES[int(medians.argmax())]
+
+    def turn(self, batch: int, seconds: float) -> tuple[float, float]:
+        """Forward passes/s and simulations/s, so many seconds of each, in slices."""
+        slices = max(1, round(seconds / SLICE_SECONDS))
+        rates = [(self.bare(batch, SLICE_SECONDS), self.selfplay(SLICE_SECONDS)) for _ in range(slices)]
+        passes, simulations = zip(*rates, strict=True)
+        return statistics.mean(passes), statistics.mean(simulations)
 
     def spread(self, seconds: float) -> None:
         """Play hasty games first: games that began together would go through their plies in step, and one turn would
@@ -95,7 +106,8 @@ class Bench:
         self.selfplay(seconds)
         search.simulations = simulations
 
-    def _bare_at(self, batch: int, seconds: float) -> float:
+    def bare(self, batch: int, seconds: float) -> float:
+        """Forward passes/s of the network alone."""
         planes = self._planes[:batch]
         self.network.run(planes)
         runs, start = 0, time.perf_counter()
@@ -124,16 +136,14 @@ def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str,
     bench.selfplay(arguments.seconds)  # fills the cache
     counts = bench.cached.counts
     counts.reset()
-    turns = [(bench.bare(arguments.seconds), bench.selfplay(arguments.seconds)) for _ in range(arguments.turns)]
-    # The best batch size is the one with the best median: the best of each turn would be the luckiest.
-    medians = [statistics.median(passes[i] for passes, _ in turns) for i in range(len(BATCHES))]
-    best = medians.index(max(medians))
-    ratios = [simulations / passes[best] for passes, simulations in turns]
+    best = bench.best_batch()
+    turns = [bench.turn(best, arguments.seconds) for _ in range(arguments.turns)]
+    ratios = [simulations / passes for passes, simulations in turns]
     return {
         **asdict(case),
         "simulations_per_second": round(statistics.median(simulations for _, simulations in turns)),
-        "forward_passes_per_second": round(medians[best]),
-        "best_batch": BATCHES[best],
+        "forward_passes_per_second": round(statistics.median(passes for passes, _ in turns)),
+        "best_batch": best,
         "ratio": round(statistics.median(ratios), 3),
         "ratio_lowest": round(min(ratios), 3),
         "ratio_highest": round(max(ratios), 3),
@@ -223,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a trained Connect Four model, instead of untrained networks")
     parser.add_argument("--turns", type=int, default=7, help="turns of each case (default 7)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each turn (default 4)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each kind in a turn (default 4)")
     parser.add_argument("--games", type=int, default=WorkerSettings().games_in_parallel, help="games side by side")
     parser.add_argument("--core", type=int, help="core to run on (default: the first)")
     parser.add_argument("--one", help=argparse.SUPPRESS)

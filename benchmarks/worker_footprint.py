@@ -3,14 +3,12 @@
     python benchmarks/worker_footprint.py
 
 Runs `selfplay worker` on Connect Four with a fresh 4 × 32 network several times in a new process each, after one
-run that fills the kernel cache. Memory is what is resident when the last game ends; where the environment holds
-SciPy, Numba loads parts of it and needs about 15 MB more.
+run that fills the kernel cache. Memory is what is resident when the last game ends.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -55,7 +53,6 @@ def main() -> None:
     facts = {
         "seconds_to_first_simulation": round(statistics.median(seconds for seconds, _ in results), 3),
         "resident_megabytes": statistics.median(memory for _, memory in results),
-        "scipy_installed": importlib.util.find_spec("scipy") is not None,
     }
     print(f"first simulation after {facts['seconds_to_first_simulation']} s, {facts['resident_megabytes']} MB resident")
     print(json.dumps(facts))

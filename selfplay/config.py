@@ -174,7 +174,7 @@ class WorkerSettings(Group, frozen=True):
     games_in_parallel: Annotated[int, Meta(description="games a worker plays side by side", ge=1, le=4096)] = 64
     cache_positions: Annotated[
         int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)
-    ] = 131_072
+    ] = 200_000
 
 
 class Settings(Group, frozen=True):

@@ -17,18 +17,38 @@ import builtins
 import contextlib
 import hashlib
 import inspect
+import sys
 import textwrap
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core.caching import FunctionCache
-from numba.core.dispatcher import Dispatcher
 
 from selfplay.errors import GameError
+
+
+@contextlib.contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Let imports of a package fail meanwhile, unless it is loaded already."""
+    hide = package not in sys.modules
+    if hide:
+        sys.modules[package] = None  # type: ignore[assignment]  # documented: the import then fails
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules[package]
+
+
+# Numba takes linear algebra from SciPy if it finds it. Rules need none; a worker would need 13 MB more and start
+# later, and rules that use it would compile on some machines only.
+with _hidden("scipy"):
+    import numba
+    import numba.np.arraymath  # asks for SciPy, at the first compilation if not here
+    from numba.core.caching import FunctionCache
+    from numba.core.dispatcher import Dispatcher
 
 _IDENTITY_DIGITS = 16
 _MISSING = object()

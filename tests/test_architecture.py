@@ -72,9 +72,10 @@ def test_heavy_packages_stay_behind_their_fence(package):
     assert not wrong
 
 
-def test_a_worker_never_loads_torch():
-    code = "import sys, selfplay.worker.process, selfplay.engines.child; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+def test_a_worker_never_loads_torch_nor_scipy():
+    code = "import sys, selfplay.worker.process, selfplay.engines.child, selfplay.games.registry as games; "
+    code += "games.load_rules('tictactoe'); print({'torch', 'scipy'} & set(sys.modules) or 'neither')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "neither\n"
 
 
 def test_help_imports_nothing_heavy():

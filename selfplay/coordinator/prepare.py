@@ -7,7 +7,7 @@ import numpy as np
 
 from selfplay.config import Settings
 from selfplay.evaluation.cache import CachedEvaluator
-from selfplay.evaluation.evaluator import masked_softmax
+from selfplay.evaluation.evaluator import read_outputs
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.registry import load_rules
 from selfplay.worker.lockstep import Lockstep
@@ -21,4 +21,5 @@ def compile_kernels(settings: Settings) -> None:
     search = msgspec.structs.replace(settings.search, simulations=2)
     for _ in Lockstep(rules, evaluator, search, slots=1, run_seed=0, round_number=1).play(range(1)):
         pass
-    masked_softmax(np.zeros((1, actions), np.float32), np.ones((1, actions), np.bool_))
+    logits, outcomes = np.zeros((1, actions), np.float32), np.zeros((1, 3), np.float32)
+    read_outputs(logits, outcomes, np.ones((1, actions), np.bool_), logits.copy(), np.zeros(1, np.float32))

@@ -6,6 +6,7 @@ batches of other games and other machines of the same kind rely on it. Letters: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -35,6 +36,10 @@ class Evaluation(NamedTuple):
     values: npt.NDArray[np.float32]  # [n] expected outcome for the player to move, -1 to 1
 
 
+# Planes [n, P, H, W] -> policy logits [n, A], probabilities of win, draw and loss [n, 3]
+Network = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+
+
 class Evaluator(Protocol):
     """Anything that judges positions."""
 
@@ -43,19 +48,30 @@ class Evaluator(Protocol):
         ...
 
 
+def judge(network: Network, positions: Positions, *, rows: int) -> Evaluation:
+    """The network's judgement of positions, so many rows at a time."""
+    planes, legal = positions.rules.encode(positions.states), positions.legal
+    answer = Evaluation(np.empty(legal.shape, np.float32), np.empty(len(legal), np.float32))
+    for first in range(0, len(planes), rows):
+        part = slice(first, first + rows)
+        read_outputs(*network(planes[part]), legal[part], answer.priors[part], answer.values[part])
+    return answer
+
+
 @kernel
-def masked_softmax(logits: Any, legal: Any) -> Any:
-    """Probabilities [n, A] over legal actions; a scalar loop, so that a row's bits do not depend on its place."""
-    priors = np.zeros(logits.shape, np.float32)
+def read_outputs(logits: Any, outcomes: Any, legal: Any, priors: Any, values: Any) -> None:
+    """A network's outputs, logits [n, A] and probabilities of win, draw and loss [n, 3], as priors and values.
+
+    Priors are the softmax over legal actions. A scalar loop, so that a row's bits do not depend on its place.
+    """
     for i in range(logits.shape[0]):
         highest, total = np.float32(-np.inf), np.float32(0.0)
         for action in range(logits.shape[1]):
             if legal[i, action] and logits[i, action] > highest:
                 highest = logits[i, action]
         for action in range(logits.shape[1]):
-            if legal[i, action]:
-                priors[i, action] = np.exp(logits[i, action] - highest)
-                total += priors[i, action]
+            priors[i, action] = np.exp(logits[i, action] - highest) if legal[i, action] else np.float32(0.0)
+            total += priors[i, action]
         for action in range(logits.shape[1]):
             priors[i, action] /= total
-    return priors
+        values[i] = outcomes[i, 0] - outcomes[i, 2]

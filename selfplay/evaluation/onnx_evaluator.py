@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from selfplay.errors import ModelError
-from selfplay.evaluation.evaluator import Evaluation, Positions, masked_softmax
+from selfplay.evaluation.evaluator import Evaluation, Positions, judge
 from selfplay.files import read_file
 from selfplay.games.game import GameInfo
 from selfplay.network.card import card_from_metadata, check_game
@@ -33,10 +33,7 @@ class OnnxEvaluator:
             check_game(self.card, info, path)
 
     def evaluate(self, positions: Positions) -> Evaluation:
-        planes = positions.rules.encode(positions.states)
-        parts = [self.run(planes[first : first + ROWS]) for first in range(0, len(planes), ROWS)]
-        logits, outcomes = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Evaluation(masked_softmax(logits, positions.legal), outcomes[:, 0] - outcomes[:, 2])
+        return judge(self.run, positions, rows=ROWS)
 
     def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The bare network: planes [n, P, H, W] -> (policy logits [n, A], outcome probabilities [n, 3])."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from selfplay.errors import ModelError
-from selfplay.evaluation.evaluator import Evaluation, Positions, masked_softmax
+from selfplay.evaluation.evaluator import Evaluation, Positions, judge
 from selfplay.network.checkpoint import load_checkpoint, playing_network
 
 PADDED_ROWS = 64
@@ -40,13 +40,10 @@ class TorchEvaluator:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
 
     def evaluate(self, positions: Positions) -> Evaluation:
-        planes = positions.rules.encode(positions.states)
-        parts = [self._judge(planes[i : i + PADDED_ROWS]) for i in range(0, len(planes), PADDED_ROWS)]
-        logits, outcomes = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Evaluation(masked_softmax(logits, positions.legal), outcomes[:, 0] - outcomes[:, 2])
+        return judge(self._run, positions, rows=PADDED_ROWS)
 
     @torch.inference_mode()
-    def _judge(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def _run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Policy logits and outcome probabilities of at most PADDED_ROWS positions."""
         padded = torch.zeros((PADDED_ROWS, *planes.shape[1:]), device=self._device)
         padded[: len(planes)] = torch.from_numpy(planes)

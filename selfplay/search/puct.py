@@ -81,8 +81,7 @@ class Puct:
         """Draw the root's exploration noise over its legal actions [A]."""
         if self.constants.noise_fraction > 0.0:
             # A Dirichlet draw is a normalised vector of gamma draws; illegal actions keep a share of zero.
-            shares = rng.standard_gamma(self._settings.noise_alpha, len(legal)) * legal
-            tree.noise[game] = shares / max(shares.sum(), _SMALLEST_SUM)
+            share_out(rng.standard_gamma(self._settings.noise_alpha, len(legal)), legal, tree.noise[game])
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
         """What the network shall learn to expect here: the root's visit counts [A]."""
@@ -95,6 +94,16 @@ class Puct:
         return draw_by_temperature(
             tree.visits[game, 0], settings.temperature if early else settings.late_temperature, rng
         )
+
+
+@kernel
+def share_out(draws: Any, legal: Any, noise: Any) -> None:
+    """Write the share that each legal action's draw has in the sum of all of theirs; zeros where all are zero."""
+    total = 0.0
+    for action in range(len(draws)):
+        total += draws[action] if legal[action] else 0.0
+    for action in range(len(draws)):
+        noise[action] = draws[action] / max(total, _SMALLEST_SUM) if legal[action] else 0.0
 
 
 def draw_by_temperature(visits: npt.NDArray[np.int32], temperature: float, rng: np.random.Generator) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, reroot, root_value
+from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value
 
 IDLE = -1
 
@@ -44,12 +44,13 @@ class RootFacts(NamedTuple):
     line: list[int]  # principal variation: most visited actions from the root
 
 
-class Reached(NamedTuple):
-    """What is known of a root's child."""
+class Left(NamedTuple):
+    """What a search says of the root it leaves, and of the position it moves on to."""
 
+    value: float  # of the root that was left: mean of its evaluation and all simulations, seen by its player to move
     outcome: int  # ONGOING, WIN, DRAW or LOSS for the player who moved
-    to_move: int  # 0 or 1
-    legal: npt.NDArray[np.bool_]  # [A] True = may be played
+    to_move: int  # 0 or 1, in the new position
+    legal: npt.NDArray[np.bool_]  # [A] True = may be played there; a view; without meaning if the game is over
 
 
 class Search:
@@ -86,10 +87,9 @@ class Search:
 
     def put(self, slot: int, state: States) -> None:
         """Begin anew in `slot` at the ongoing position `state` [1]."""
-        self._simulator.tree.size[slot] = 0
         self._simulator.states[slot, 0] = state[0]
         self._simulator.tree.noise[slot] = 0.0
-        self._plan(slot, self.simulations + 1)
+        self._plan_afresh(slot)
 
     def clear(self, slot: int) -> None:
         """Leave the slot idle until something is put there."""
@@ -118,11 +118,6 @@ class Search:
         fresh_root = self._steps_planned[slot] > self.simulations
         return int(self._steps_planned[slot] - self._simulator.steps_left[slot] - fresh_root)
 
-    def value(self, slot: int) -> float:
-        """Mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1."""
-        tree = self._simulator.tree
-        return float(root_value(tree, slot))
-
     def state(self, slot: int) -> States:
         """The root's state [1]."""
         return self._simulator.states[slot, :1]
@@ -134,7 +129,7 @@ class Search:
         sums = tree.value_sum[slot, 0]
         return RootFacts(
             visits=visits,
-            value=self.value(slot),
+            value=float(root_value(tree, slot)),
             evaluation=float(tree.value[slot, 0]),
             prior=tree.prior[slot, 0].copy(),
             q=np.where(visits > 0, sums / np.maximum(visits, 1), 0.0).astype(np.float32),
@@ -149,28 +144,22 @@ class Search:
         """The action the method plays at `ply`."""
         return self.method.choose_action(self._simulator.tree, slot, ply, rng)
 
-    def reached(self, slot: int, action: int) -> Reached:
-        """Where an action leads that was visited."""
-        tree = self._simulator.tree
-        child = tree.child[slot, 0, action]
-        to_move, outcome = int(tree.to_move[slot, child]), ONGOING
-        if tree.terminal[slot, child]:
-            value = int(tree.value[slot, child])
-            outcome = value if to_move == tree.to_move[slot, 0] else -value
-        return Reached(outcome, to_move, tree.legal[slot, child].copy())
+    def advance(self, slot: int, action: int) -> Left:
+        """Move on to the position that a visited action leads to; where the game ends there, stay."""
+        simulator, visits = self._simulator, int(self._simulator.tree.visits[slot, 0, action])
+        value, outcome, to_move, nodes = leave_root(simulator.tree, slot, action, self._kept)
+        if outcome == ONGOING:
+            states, kept = simulator.states[slot], self._kept[: nodes if self._reuse_tree else 1]
+            states[: len(kept)] = states.take(kept)
+            if self._reuse_tree:
+                self._plan(slot, self.simulations - (visits - 1))  # the first visit evaluated the child itself
+            else:
+                self._plan_afresh(slot)
+        return Left(value, outcome, to_move, simulator.tree.legal[slot, 0])
 
-    def advance(self, slot: int, action: int) -> None:
-        """Move on to the ongoing position that a visited action leads to."""
-        tree, states = self._simulator.tree, self._simulator.states
-        if not self._reuse_tree:
-            child = tree.child[slot, 0, action]
-            self.put(slot, states[slot, child : child + 1])
-            return
-        visits = int(tree.visits[slot, 0, action]) - 1  # the first one evaluated the child itself
-        count = reroot(tree, slot, action, self._kept)
-        states[slot, :count] = states[slot].take(self._kept[:count])
-        tree.noise[slot] = 0.0
-        self._plan(slot, self.simulations - visits)
+    def _plan_afresh(self, slot: int) -> None:
+        self._simulator.tree.size[slot] = 0
+        self._plan(slot, self.simulations + 1)
 
     def _plan(self, slot: int, steps: int) -> None:
         self._simulator.steps_left[slot] = self._steps_planned[slot] = steps

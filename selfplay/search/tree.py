@@ -115,6 +115,22 @@ def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) 
 
 
 @kernel
+def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int]:
+    """Move on to the root's child by a visited action, unless the game ends there.
+
+    Returns the value of the root that was left, the child's outcome (seen by the player who moves there) and player
+    to move, and how many nodes stay; `kept` as in `reroot`.
+    """
+    value, mover, child = root_value(tree, game), tree.to_move[game, 0], tree.child[game, 0, action]
+    to_move = tree.to_move[game, child]
+    if tree.terminal[game, child]:
+        result = int(tree.value[game, child])
+        return value, result if to_move == mover else -result, to_move, 0
+    tree.noise[game] = 0.0
+    return value, ONGOING, to_move, reroot(tree, game, action, kept)
+
+
+@kernel
 def reroot(tree: Any, game: int, action: int, kept: Any) -> int:
     """Make the root's child by `action` the root, dropping all else.
 

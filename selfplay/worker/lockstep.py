@@ -114,21 +114,20 @@ class Lockstep:
         seat = self._seats[slot]
         assert seat is not None
         action = self.search.choose_action(slot, len(seat.moves), seat.rng)
-        seat.policies.append(sparse_policy(self.search.policy_target(slot)))
-        seat.values.append(round(self.search.value(slot), _VALUE_PLACES))
-        seat.simulations.append(self.search.simulations_made(slot))
         seat.moves.append(action)
-        reached = self.search.reached(slot, action)
-        if reached.outcome != ONGOING:
-            return self._finish(seat, reached.outcome)
+        seat.policies.append(sparse_policy(self.search.policy_target(slot)))
+        seat.simulations.append(self.search.simulations_made(slot))
+        left = self.search.advance(slot, action)
+        seat.values.append(round(left.value, _VALUE_PLACES))
+        if left.outcome != ONGOING:
+            return self._finish(seat, left.outcome)
         if len(seat.moves) >= self._rules.info.max_plies:
             raise GameError(
                 f"a game of {self._rules.info.name} is not over after {len(seat.moves)} plies, but the game declares "
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
-        seat.to_move = reached.to_move
-        self.search.advance(slot, action)
-        self.search.explore(slot, reached.legal, seat.rng)
+        seat.to_move = left.to_move
+        self.search.explore(slot, left.legal, seat.rng)
         return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:

@@ -71,7 +71,10 @@ def test_what_is_remembered_is_not_asked_again(connect4):
 
 def test_what_was_asked_for_again_outlives_what_was_not(connect4):
     cache = CachedEvaluator(HashEvaluator(), actions=7, positions=4)  # one bucket
-    opening, others = positions_of(connect4, [[]]), [positions_of(connect4, [[a, b, 0]]) for a in range(7) for b in (2, 3)]
+    opening, others = (
+        positions_of(connect4, [[]]),
+        [positions_of(connect4, [[a, b, 0]]) for a in range(7) for b in (2, 3)],
+    )
     ask(cache, opening)
     for other in others:
         ask(cache, other)

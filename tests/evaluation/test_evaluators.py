@@ -4,7 +4,7 @@ import torch
 
 from selfplay.config import NetworkSettings, Settings
 from selfplay.errors import ModelError
-from selfplay.evaluation.evaluator import Positions, masked_softmax
+from selfplay.evaluation.evaluator import Positions, read_outputs
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.evaluation.torch_evaluator import TorchEvaluator
@@ -73,12 +73,14 @@ def test_a_run_on_a_gpu_says_so_where_there_is_none(model):
             TorchEvaluator(model, device="cuda")
 
 
-def test_softmax_is_over_legal_actions_only():
+def test_outputs_become_priors_over_legal_actions_and_values_from_wins_and_losses():
     logits = np.array([[1.0, 2.0, 1000.0], [0.0, 0.0, 0.0]], np.float32)
     legal = np.array([[True, True, False], [False, False, True]])
-    priors = masked_softmax(logits, legal)
+    priors, values = np.empty_like(logits), np.empty(2, np.float32)
+    read_outputs(logits, np.array([[0.5, 0.2, 0.3], [0.0, 0.0, 1.0]], np.float32), legal, priors, values)
     expected = np.exp([1.0, 2.0]) / np.exp([1.0, 2.0]).sum()
     np.testing.assert_allclose(priors, [[*expected, 0], [0, 0, 1]], rtol=1e-6)
+    np.testing.assert_allclose(values, [0.2, -1.0], rtol=1e-6)
 
 
 def test_uniform_priors_lie_on_legal_actions(tictactoe):
