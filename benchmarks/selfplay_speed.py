@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -209,8 +210,8 @@ def model_of(case: Case, folder: Path) -> Path:
 
 def report(rows: list[dict[str, object]], workers: dict[str, object], console: Console) -> None:
     """The table for people."""
-    table = Table(title="Connect Four self-play, one core")
-    for column in ("network", "rounds", "visits", "cache", "simulations/s", "passes/s", "ratio", "promised"):
+    table = Table(title="Connect Four self-play, one core", box=SIMPLE_HEAD)
+    for column in ("network", "rounds", "visits", "cache", "sims/s", "passes/s", "ratio", "turns", "promised"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -220,7 +221,8 @@ def report(rows: list[dict[str, object]], workers: dict[str, object], console: C
             "on" if row["cache"] else "off",
             f"{row['simulations_per_second']:,}",
             f"{row['forward_passes_per_second']:,}",
-            f"{row['ratio']} ({row['ratio_lowest']} to {row['ratio_highest']})",
+            f"{row['ratio']:.2f}",
+            f"{row['ratio_lowest']:.2f}–{row['ratio_highest']:.2f}",
             f">= {row['floor']}" if row["floor"] else "-",
         )
     console.print(table)

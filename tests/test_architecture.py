@@ -75,7 +75,9 @@ def test_heavy_packages_stay_behind_their_fence(package):
 def test_a_worker_never_loads_torch_nor_scipy():
     code = "import sys, selfplay.worker.process, selfplay.engines.child, selfplay.games.registry as games; "
     code += "games.load_rules('tictactoe'); print({'torch', 'scipy'} & set(sys.modules) or 'neither')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "neither\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "neither\n"
+    )
 
 
 def test_help_imports_nothing_heavy():
