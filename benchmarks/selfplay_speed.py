@@ -6,7 +6,8 @@
 Simulations/s of self-play and forward passes/s of the same network alone (at its best batch size, in the same ONNX
 Runtime with one thread) are measured within one process that is pinned to one core; what counts is their ratio, as
 the median over the turns. A turn goes to and fro between the two every half second: other work on the machine, which
-comes and goes in seconds, then slows both. Only simulations that were made count: visits kept from the move before do not.
+comes and goes in seconds, then slows both. Only simulations that were made count: visits kept from the move before
+do not.
 The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
 untrained one prefers nothing, so that its games share the least and the cache helps the least.
 For two workers, the same work runs in one process on one core and in two on two cores, in turns.
@@ -210,9 +211,9 @@ def model_of(case: Case, folder: Path) -> Path:
 
 def report(rows: list[dict[str, object]], workers: dict[str, object], console: Console) -> None:
     """The table for people."""
-    table = Table(title="Connect Four self-play, one core", box=SIMPLE_HEAD)
+    table = Table(title="Connect Four self-play, one core", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("network", "rounds", "visits", "cache", "sims/s", "passes/s", "ratio", "turns", "promised"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             f"{row['blocks']}x{row['channels']}",
