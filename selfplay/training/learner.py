@@ -241,6 +241,14 @@ def _buffers(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
     return layer.running_mean, layer.running_var, layer.num_batches_tracked
 
 
+def set_up_torch(plan: ParallelPlan) -> None:
+    """Threads and exact repetition, for the whole of this process."""
+    torch.set_num_threads(plan.threads)
+    torch.use_deterministic_algorithms(plan.device == "cpu")
+    # torch then writes NaN to all memory before it is used, to show reads of what nobody wrote: 6 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # stub gap
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of RAM or a GPU, ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

@@ -32,7 +32,7 @@ from torch import Tensor, distributed
 from selfplay.config import TrainingSettings
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
-from selfplay.training.learner import is_out_of_memory
+from selfplay.training.learner import is_out_of_memory, set_up_torch
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import RankReport, TrainingState
 
@@ -160,8 +160,7 @@ def make_rank(setup: RankSetup) -> Rank:
     plan = setup.plan
     if setup.cores:
         os.sched_setaffinity(0, setup.cores)
-    torch.set_num_threads(plan.threads)
-    torch.use_deterministic_algorithms(plan.device == "cpu")
+    set_up_torch(plan)
     if plan.device == "cuda":
         torch.cuda.set_device(setup.rank)
     distributed.init_process_group(

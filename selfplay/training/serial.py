@@ -10,7 +10,7 @@ import torch
 from selfplay.config import TrainingSettings
 from selfplay.network.resnet import NetworkShape, ResNet
 from selfplay.samples.pool import Samples
-from selfplay.training.learner import NOT_FINITE, SMALLEST_GROUP, Learner, is_out_of_memory
+from selfplay.training.learner import NOT_FINITE, SMALLEST_GROUP, Learner, is_out_of_memory, set_up_torch
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import LossSums, RankReport, StepReport, TrainingState
 
@@ -25,8 +25,7 @@ class SerialExecutor:
         self._forward = torch.compile(network) if plan.compile else network
 
     def load(self, state: TrainingState) -> None:
-        torch.set_num_threads(self._plan.threads)  # of the whole process: another trainer in it may have changed it
-        torch.use_deterministic_algorithms(self._plan.device == "cpu")
+        set_up_torch(self._plan)  # another trainer in this process may have changed it
         self._learner.micro_batch = self._plan.micro_batch
         self._learner.load(state)
 
