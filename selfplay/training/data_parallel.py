@@ -147,6 +147,7 @@ class _Step:
 
     def _loss(self, group: Group) -> GroupLoss:
         started = time.perf_counter()
+        self._learner.next_group()
         with self._learner.autocast():
             outputs = self._forward(group.planes)
         found = self._learner.loss(outputs, group)

@@ -136,7 +136,7 @@ class Learner:
         policy = (policy_losses(logits[0].float(), group.legal, group.policy) * group.weight).sum()
         value = (outcome_losses(logits[1].float(), group.outcome) * group.weight).sum()
         floor = (entropies(group.policy) * group.weight).sum()
-        sums = LossSums(policy.item(), value.item(), floor.item())
+        sums = LossSums(*torch.stack([policy, value, floor]).tolist())  # together: each asking waits for a GPU
         if must_be_finite and not math.isfinite(sums.policy + sums.value):
             raise FloatingPointError(f"the loss is not finite: policy {sums.policy}, value {sums.value}")
         return GroupLoss(policy + self._settings.value_weight * value, sums)
@@ -144,6 +144,10 @@ class Learner:
     def begin(self) -> None:
         """Before the first group of a step."""
         self._statistics.begin()
+
+    def next_group(self) -> None:
+        """Before the forward pass of each group."""
+        self._statistics.next_group()
 
     def abandon(self) -> None:
         """The step is not taken: forget its gradients and statistics."""
@@ -199,15 +203,25 @@ class BatchStatistics:
 
     def __init__(self, network: nn.Module) -> None:
         self._layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        for layer in self._layers:
-            layer.momentum = None  # None = the mean over all groups since `begin`
+        self._groups = 0  # since `begin`
         self._before: list[tuple[Tensor, ...]] = []
 
     def begin(self) -> None:
         """Gather anew."""
         self._before = [tuple(buffer.clone() for buffer in _buffers(layer)) for layer in self._layers]
+        self._groups = 0
         for layer in self._layers:
             layer.reset_running_stats()
+
+    def next_group(self) -> None:
+        """Let the layers hold the mean over all groups since `begin`, this one included.
+
+        torch does so by itself with a momentum of None, but then asks the device for its count in each layer: a GPU
+        would be waited for, and `torch.compile` cut into pieces.
+        """
+        self._groups += 1
+        for layer in self._layers:
+            layer.momentum = 1.0 / self._groups
 
     @torch.no_grad()
     def abandon(self) -> None:

@@ -107,8 +107,9 @@ class PipelineRank:
     def load(self, state: TrainingState) -> None:
         stage = Stage(ResNet(self._setup.shape), self._parts, self._dtype)
         self._flights = {}
-        self._learner = Learner(stage, self._setup.settings, self._setup.plan, device_index=self._setup.rank)
-        self._learner.load(state)
+        self._learner = learner = Learner(stage, self._setup.settings, self._setup.plan, device_index=self._setup.rank)
+        stage.register_forward_pre_hook(lambda *_: learner.next_group())  # the library calls the stage group by group
+        learner.load(state)
 
     def step(self, share: Share, input_seconds: float) -> RankReport | str:
         """One step with the other stages; the reason where it was left out."""

@@ -58,6 +58,7 @@ class SerialExecutor:
         self._learner.begin()
         for group in self._learner.groups(batch):
             started = time.perf_counter()
+            self._learner.next_group()
             with self._learner.autocast():
                 outputs = self._forward(group.planes)
             found = self._learner.loss(outputs, group)
