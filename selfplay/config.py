@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -89,8 +89,7 @@ class SelfPlaySettings(Group, frozen=True):
         int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
     ] = 0
     device: Annotated[
-        str,
-        Meta(description='where networks are evaluated: "cpu", "cuda" or "auto"', pattern="^(cpu|cuda|auto)$"),
+        Literal["cpu", "cuda", "auto"], Meta(description='where networks are evaluated: "cpu", "cuda" or "auto"')
     ] = "auto"
 
 
@@ -137,11 +136,10 @@ class TrainingSettings(Group, frozen=True):
         float, Meta(description="likewise for positions that were won, drawn and lost", ge=0, le=1)
     ] = 0.0
     mode: Annotated[
-        str,
+        Literal["auto", "serial", "data", "pipeline"],
         Meta(
             description='how training is spread: "serial", "data" (each rank the whole network, a share of the batch), '
-            '"pipeline" (each rank some layers), or "auto" when the run is made',
-            pattern="^(auto|serial|data|pipeline)$",
+            '"pipeline" (each rank some layers), or "auto" when the run is made'
         ),
     ] = "auto"
     ranks: Annotated[int, Meta(description="processes that train; 0 = auto", ge=0, le=1024)] = 0
@@ -156,14 +154,11 @@ class TrainingSettings(Group, frozen=True):
         ),
     ] = 0
     device: Annotated[
-        str, Meta(description='where training computes: "cpu", "cuda" or "auto"', pattern="^(cpu|cuda|auto)$")
+        Literal["cpu", "cuda", "auto"], Meta(description='where training computes: "cpu", "cuda" or "auto"')
     ] = "auto"
     precision: Annotated[
-        str,
-        Meta(
-            description='of products: "float32", "bfloat16", or "auto" = bfloat16 on GPUs only',
-            pattern="^(auto|float32|bfloat16)$",
-        ),
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description='of products: "float32", "bfloat16", or "auto" = bfloat16 on GPUs only'),
     ] = "auto"
     compile: Annotated[bool, Meta(description="compile the network with torch.compile (needs a C++ compiler)")] = False
 
@@ -201,7 +196,7 @@ def from_tree(tree: Tree, *, where: str) -> Settings:
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {_explain(str(error))}") from None
+        raise UsageError(f"{where}: {_explain(str(error), tree)}") from None
 
 
 def to_tree(settings: Settings) -> Tree:
@@ -319,10 +314,21 @@ def _refuse_unknown_names(tree: Tree, where: str) -> None:
                 )
 
 
-def _explain(message: str) -> str:
-    """msgspec's `Expected … - at `$.search.simulations`` with the name first."""
+def _explain(message: str, tree: Tree) -> str:
+    """msgspec's `Expected … - at `$.search.simulations`` with the name first, and with what was found."""
     reason, _, place = message.partition(" - at ")
-    return f"{place.strip('`').removeprefix('$.')}: {reason[:1].lower()}{reason[1:]}" if place else message
+    group, _, field = place.strip("`").removeprefix("$.").partition(".")
+    found = tree.get(group, {}).get(field) if isinstance(tree.get(group), dict) else tree.get(group)
+    name = f"{group}.{field}" if field else group
+    if field and (choices := _choices(group, field)):
+        return f"{name}: found {found!r}, expected one of {', '.join(choices)}{nearest(str(found), choices)}"
+    return f"{name}: found {found!r}, {reason[:1].lower()}{reason[1:]}"
+
+
+def _choices(group: str, field: str) -> tuple[str, ...]:
+    """The words that a setting may be, if it is one of a few words."""
+    kind = get_type_hints(_group_type(group))[field]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _parse_value(text: str) -> Any:

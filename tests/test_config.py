@@ -49,11 +49,16 @@ def test_every_preset_is_valid():
     [
         ("search.simulation=64", r'unknown setting "search.simulation" \(did you mean "simulations"\?\)'),
         ("serch.simulations=64", r'unknown group of settings "serch" \(did you mean "search"\?\)'),
-        ("search.simulations=0", r"search.simulations: expected `int` >= 1"),
-        ("search.simulations=-3", r"search.simulations: expected `int` >= 1"),
-        ("search.simulations=many", r"search.simulations: expected `int`, got `str`"),
-        ("training.learning_rate=0", r"training.learning_rate: expected `float` > 0"),
-        ("selfplay.device=tpu", r"selfplay.device: expected `str` matching"),
+        ("search.simulations=0", r"search.simulations: found 0, expected `int` >= 1"),
+        ("search.simulations=-3", r"search.simulations: found -3, expected `int` >= 1"),
+        ("search.simulations=many", r"search.simulations: found 'many', expected `int`, got `str`"),
+        ("training.learning_rate=0", r"training.learning_rate: found 0, expected `float` > 0"),
+        ("selfplay.device=tpu", r"selfplay.device: found 'tpu', expected one of cpu, cuda, auto"),
+        (
+            "training.mode=daat",
+            r"found 'daat', expected one of auto, serial, data, pipeline \(did you mean \"data\"\?\)",
+        ),
+        ("training.mode=3", r"training.mode: found 3, expected one of"),
     ],
 )
 def test_wrong_settings_are_named(assignment, message):

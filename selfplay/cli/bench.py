@@ -84,9 +84,10 @@ def _default_plans(blocks: int) -> list[str]:
 
 
 def _table(rows: Any, title: str) -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("plan", "samples/s", "speed-up", "range", "ms/step", "fwd", "bwd", "wait", "input"):
         table.add_column(heading, justify="left" if heading == "plan" else "right", no_wrap=True)
     for row in rows:

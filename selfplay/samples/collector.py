@@ -7,6 +7,7 @@ disks ring no bells. Files that cannot be used are reported, and the caller says
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -172,6 +173,8 @@ class FolderBell:
     """Rings when a batch file lands below a folder; an alarm clock, not the truth."""
 
     def __init__(self, folder: Path) -> None:
+        # What goes on in there may go wrong (an observer stops while events come in) and concerns nobody.
+        logging.getLogger("watchdog").addHandler(logging.NullHandler())
         self._rung = threading.Event()
         self._observer = Observer()
         self._observer.schedule(_Ringer(self._rung), str(folder), recursive=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -28,8 +28,6 @@ SHORT_STEP_SECONDS = 0.01
 WORTH_IT = 1.2  # times the speed of the plan compared with: below, the reason is worth a line
 HIGH_WAITING = 0.15
 EXAMPLE_PLANS = "serial:1, serial:2 (2 threads), data:2 (2 ranks), data:2x4 (2 ranks of 4 threads), pipeline:2"
-
-Batches = Callable[[], Sequence[Samples]]
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,8 @@ class DataParallelRank:
         learner = self._loaded()
         while True:
             attempt = _Step(learner, self._replica, self._forward, share, self._setup.plan.ranks)
-            if attempt.run():
-                return attempt.report(input_seconds, self._clock.take())
-            self._clock.take()
+            if attempt.run(self._clock):
+                return attempt.report(input_seconds)
             agreed = worst(attempt.status, learner.device)
             if agreed == OUT_OF_MEMORY and learner.micro_batch > SMALLEST_GROUP:
                 learner.micro_batch //= 2
@@ -102,9 +101,9 @@ class _Step:
         # DistributedDataParallel takes the mean over ranks; wanted is the mean over positions.
         self._scale = ranks / share.total_weight
         self._sums = LossSums()
-        self._groups, self._forward_seconds, self._backward_seconds = 0, 0.0, 0.0
+        self._groups, self._forward_seconds, self._backward_seconds, self._exchange_seconds = 0, 0.0, 0.0, 0.0
 
-    def run(self) -> bool:
+    def run(self, clock: _ExchangeClock) -> bool:
         """Whether all ranks moved their weights."""
         try:
             last = self._up_to_the_last_loss()
@@ -113,17 +112,18 @@ class _Step:
             self.status = OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
             last = self._poison()
         self._backward(last)
+        self._exchange_seconds = clock.take()
         return self._learner.apply(self._groups if self._share.groups else 0, sum_statistics=sum_over_ranks)
 
-    def report(self, input_seconds: float, exchange_seconds: float) -> RankReport:
+    def report(self, input_seconds: float) -> RankReport:
         """What this rank did."""
         return RankReport(
             float(self._share.samples.weight.sum()),
             len(self._share.samples.planes) if self._share.groups else 0,
             self._sums,
             forward_seconds=self._forward_seconds,
-            backward_seconds=self._backward_seconds - exchange_seconds,
-            waiting_seconds=exchange_seconds,
+            backward_seconds=self._backward_seconds - self._exchange_seconds,
+            waiting_seconds=self._exchange_seconds,
             input_seconds=input_seconds,
             micro_batch=self._learner.micro_batch,
         )

@@ -197,12 +197,16 @@ def _warnings(plan: ParallelPlan, groups: int, machine: Machine) -> list[str]:
 def choose(training: TrainingSettings, work: Work, machine: Machine) -> tuple[ParallelPlan, str]:
     """The plan that settings ask for, every `auto` (and 0) decided, and why in one line. Checked by `check`."""
     device = training.device if training.device != "auto" else "cuda" if machine.gpus else "cpu"
+    if device == "cuda" and machine.gpus == 0:
+        raise UsageError("training.device = cuda, but this machine has no GPU that torch can use: choose cpu or auto")
     precision = training.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
-    mode, ranks, why = training.mode, training.ranks, "as asked for"
-    if mode == "auto":
-        mode, ranks, why = _choose_mode(training, work, machine, device)
+    mode, ranks, why = (
+        _choose_mode(training, work, machine, device)
+        if training.mode == "auto"
+        else (training.mode, training.ranks, "as asked for")
+    )
     if ranks == 0:
         ranks = 1 if mode == "serial" else _ranks(mode, training.micro_batch, work, _places(machine, device))
     threads = training.threads or _threads(work, machine, ranks, device)

@@ -278,9 +278,9 @@ def _send_all(connection: Connection, outbox: queue.SimpleQueue[Any]) -> None:
 
 def _report(answers: list[RankReport | str]) -> StepReport:
     """The ranks' answers to one step; they agree whether it was taken."""
-    failures = [answer for answer in answers if isinstance(answer, str)]
+    failures = dict.fromkeys(answer for answer in answers if isinstance(answer, str))  # each once, in order of ranks
     if failures:
-        return StepReport((), failure=min(failures, key=len) if len(set(failures)) == 1 else "; ".join(failures))
+        return StepReport((), failure="; ".join(failures))
     return StepReport(tuple(answer for answer in answers if isinstance(answer, RankReport)))
 
 

@@ -6,12 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
-
+from selfplay.network.checkpoint import Tensors
 from selfplay.samples.pool import Samples
 from selfplay.training.loss import Losses
-
-Tensors = dict[str, Tensor]
 
 
 class TrainingState(NamedTuple):

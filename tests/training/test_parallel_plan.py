@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from selfplay.config import NetworkSettings, TrainingSettings
 from selfplay.errors import TrainingError, UsageError
+from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import network_shape
 from selfplay.network.resnet import ResNet
 from selfplay.training.loss import Losses
@@ -113,6 +114,28 @@ def test_impossible_plans_are_refused_with_the_reason(connect4, plan, message):
 )
 def test_wasteful_plans_are_warned_of(connect4, plan, message):
     assert any(message in warning for warning in check(plan, work_of(connect4, SMALL), TWO_CORES))
+
+
+@given(
+    st.sampled_from(["auto", "serial", "data", "pipeline"]),
+    st.integers(0, 9),
+    st.integers(0, 300),
+    st.sampled_from(["auto", "cpu", "cuda"]),
+    st.builds(Machine, st.integers(1, 64), st.floats(1e6, 1e12), st.integers(0, 8), st.floats(1e6, 1e11)),
+)
+def test_whatever_is_asked_for_gives_a_plan_that_works_or_a_reason(mode, ranks, micro_batch, device, machine):
+    training = TrainingSettings(mode=mode, ranks=ranks, micro_batch=micro_batch, device=device)
+    work = work_of(load_rules("connect4"), SMALL)
+    try:
+        plan, why = choose(training, work, machine)
+    except UsageError as error:
+        reason = str(error)
+    else:
+        check(plan, work, machine)
+        assert mode in ("auto", plan.mode)
+        reason = f"training. {why}"
+    assert reason.startswith("training.")
+    assert len(reason) > 20
 
 
 def test_recommended_workers_are_at_most_three_quarters_of_the_cores():
