@@ -13,4 +13,4 @@ echo "== lint" >&2
 echo "== types" >&2
 "$bin/mypy"
 echo "== tests" >&2
-"$bin/pytest" "$@"
+"$bin/pytest" --numprocesses auto --maxprocesses 4 --dist worksteal "$@"

@@ -56,7 +56,7 @@ def test_games_are_listed(tmp_path):
 def test_settings_are_printed_as_a_file_that_train_takes(tmp_path):
     (tmp_path / "my.toml").write_text(run("settings", "tictactoe", cwd=tmp_path))
     error = run("train", "--config", "my.toml", "--set", "search.simulations=0", cwd=tmp_path, code=2)
-    assert "search.simulations: expected `int` >= 1" in error
+    assert "search.simulations: found 0, expected `int` >= 1" in error
     assert not (tmp_path / "data").exists()
 
 
