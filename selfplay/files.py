@@ -18,12 +18,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        _write(temporary, content)
+        _sync(temporary)
+        _rename(temporary, path)
+        _sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -33,13 +31,35 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable: a synced file in an unsynced folder can vanish in a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sweep_leftovers(folder: Path, *, of: str = "*") -> list[Path]:
+    """Remove what dead writers left beside the files they were writing; only who owns the folder may. What was there.
+
+    Args:
+        folder: need not exist.
+        of: names of the files that were being written, as a pattern.
+    """
+    leftovers = sorted(folder.glob(f".{of}.*{TEMPORARY_SUFFIX}"))
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+    return leftovers
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _sync(path: Path) -> None:
+    """Make a file durable, or a folder: a rename in an unsynced folder can vanish in a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _rename(source: Path, target: Path) -> None:
+    os.replace(source, target)
 
 
 def same_content(a: Path, b: Path) -> bool:

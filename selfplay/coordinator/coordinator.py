@@ -5,6 +5,7 @@ What to do next comes from `plan.py`; how to do it is here. Loads no torch.
 
 from __future__ import annotations
 
+import glob
 import os
 import socket
 import time
@@ -19,7 +20,7 @@ from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
 from selfplay.engines.engine import Answer, Ended, Engine, Message
 from selfplay.errors import ProcessError
-from selfplay.files import same_content, write_atomically
+from selfplay.files import same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.rundir.events import EventLog
@@ -95,6 +96,7 @@ class Coordinator:
         )
         reason = "failed"
         try:
+            self._sweep_leftovers()
             with self._bell:
                 self._sweep()
                 self._work_through_steps()
@@ -104,7 +106,16 @@ class Coordinator:
             raise
         finally:
             self._engine.stop_all()
+            self._sweep_leftovers()
             self._events.add("stopped", reason=reason)
+
+    def _sweep_leftovers(self) -> None:
+        """Half-written files of processes that died: under the run's lock, without children, nobody is at them."""
+        layout, model = self._layout, self._run.model
+        for folder in (layout.root, layout.models, layout.quarantine, *layout.worker_folders()):
+            sweep_leftovers(folder)
+        for path in (model, inference_twin(model)):
+            sweep_leftovers(path.parent, of=glob.escape(path.name))
 
     def _work_through_steps(self) -> None:
         while True:

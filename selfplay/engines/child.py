@@ -20,7 +20,7 @@ import msgspec
 from selfplay.engines.engine import Message, Service, make_service
 from selfplay.errors import SelfplayError
 
-GRACE_SECONDS = 1.0  # between the end of standard input and the end by force
+GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 
 
 class StopWatch:

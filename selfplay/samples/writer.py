@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfplay.files import TEMPORARY_SUFFIX, ensure_directory, write_atomically
+from selfplay.files import ensure_directory, sweep_leftovers, write_atomically
 from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, encode_batch
 
 
@@ -28,7 +28,7 @@ class WorkerDataWriter:
         self._first = first_game
         self._end = first_game + num_games
         self._waiting: dict[int, GameRecord] = {}
-        self._sweep_leftovers()
+        sweep_leftovers(self._folder, of="batch_*")  # of a dead predecessor: the folder is this worker's alone
 
     def add(self, game: GameRecord) -> Path | None:
         """Take a finished game; the path of the file that it completed, if it did."""
@@ -43,8 +43,3 @@ class WorkerDataWriter:
         path = self._folder / batch_name(self._header.round, start)
         write_atomically(path, encode_batch(self._header, games))
         return path
-
-    def _sweep_leftovers(self) -> None:
-        """Remove half-written files of a dead predecessor; the folder is this worker's alone."""
-        for leftover in self._folder.glob(f".batch_*{TEMPORARY_SUFFIX}"):
-            leftover.unlink(missing_ok=True)
