@@ -21,6 +21,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -68,12 +69,12 @@ class Run:
     """One training in a folder of its own, started as often as it takes."""
 
     def __init__(self, folder: Path, workers: int, environment: dict[str, str] | None = None) -> None:
-        folder.mkdir(parents=True)
-        self.layout, self.model = RunLayout(folder / "data"), folder / "model.pt"
+        self.layout, self.model = RunLayout(folder / "data"), folder / "published" / "model.pt"
+        self.model.parent.mkdir(parents=True)
         self._log = folder / "output.txt"
         self._environment = {**os.environ, **(environment or {})}
         command = [SELFPLAY, "train", "tictactoe", "--model", self.model, "--data", self.layout.root, "--seed", 7]
-        command += ["--workers", workers, "--rounds", 4, "--games-per-round", 60, "--final-games", 20]
+        command += ["--workers", workers, "--rounds", 3, "--games-per-round", 60, "--final-games", 20]
         self._command = list(map(str, command))
         self.process: psutil.Popen | None = None
 
@@ -150,7 +151,7 @@ def outcome(run: Run) -> Outcome:
             if key in games:
                 problems.append(f"game {key[1]} of round {key[0]} is there twice, again in {path}")
             games[key] = repr(game)
-    leftovers = [path for path in run.model.parent.rglob("*") if ".tmp" in path.name]
+    leftovers = [path for path in layout.root.parent.rglob("*") if ".tmp" in path.name]
     problems += [f"left over: {path}" for path in leftovers]
     if layout.quarantine.exists():
         problems += [f"in quarantine: {path}" for path in layout.quarantine.iterdir()]
@@ -231,7 +232,7 @@ def every_point(folder: Path, expected: Outcome, arguments: argparse.Namespace, 
     recorded = Run(folder / "recorded", arguments.workers, _faults(FAULT_RECORD=record))
     recorded.start()
     finish(recorded, tally, what="recording")
-    points = sorted(set(record.read_text().splitlines()))
+    points = sorted(point for point in set(record.read_text().splitlines()) if re.search(arguments.points, point))
     say.print(f"{len(points)} named points")
     for number, point in enumerate(points):
         mark = folder / f"mark_{number}"
@@ -254,7 +255,13 @@ def main() -> None:
     """Print what was found, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="random kills, over as many runs as it takes")
-    parser.add_argument("--points", action="store_true", help="die once at every named point instead")
+    parser.add_argument(
+        "--points",
+        nargs="?",
+        const="",
+        metavar="PATTERN",
+        help="instead, die once at every named point, or those that the regular expression finds",
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of victims and moments")
     arguments = parser.parse_args()
@@ -269,7 +276,7 @@ def main() -> None:
         say.print(
             f"undisturbed: {len(expected.games)} games, model {expected.fingerprints[max(expected.fingerprints)]}"
         )
-        tally = (every_point if arguments.points else random_kills)(folder, expected, arguments, say)
+        tally = (random_kills if arguments.points is None else every_point)(folder, expected, arguments, say)
     for problem in tally.problems:
         say.print(f"problem: {problem}", style="red", soft_wrap=True)
     print(

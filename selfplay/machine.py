@@ -88,6 +88,15 @@ def _free_ram() -> float:
         return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def out_of_memory_kills() -> int:
+    """How many processes this system has killed for lack of memory since it started; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
 def cores_of_nodes(processes: int, nodes: Path = _NODES) -> list[tuple[int, ...]]:
     """The cores that each of so many processes should keep to, so that it works near its memory (NUMA).
 

@@ -30,7 +30,7 @@ def command(**options: Any) -> None:
       selfplay worker --model model.onnx --out data/worker_0 --games 25 --first-game 0 --round 1 --seed 7
     """
     from selfplay.config import from_tree, merged, parse_assignments, preset, presets, read_toml
-    from selfplay.engines.child import StopWatch, write_until_stopped
+    from selfplay.engines.child import StopWatch, Voice
     from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
     from selfplay.rundir.layout import inference_twin
     from selfplay.worker.process import Worker, WorkerSetup, WorkerTask
@@ -61,4 +61,4 @@ def command(**options: Any) -> None:
     )
     watch = StopWatch()
     watch.watch()
-    write_until_stopped(worker.play(task), watch)
+    Voice().say_until_stopped(worker.play(task), watch)

@@ -311,9 +311,9 @@ class Coordinator:
             self._report()
 
     def _note_death(self, ended: Ended) -> None:
-        self._events.add("died", child=ended.child, code=ended.code)
-        pause = self._supervisor.note_death(ended.child, ended.code)
-        self._say(f"{ended.child} ended unexpectedly (code {ended.code}); starting it again in {pause:.1f} s")
+        self._events.add("died", child=ended.child, code=ended.code, reason=ended.reason)
+        how, pause = self._supervisor.note_death(ended)
+        self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
         worker = self.status.workers.get(ended.child)
         if worker is not None:
             worker.state, worker.task, worker.counts = "restarting", range(0), {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfplay.engines.engine import Engine, Message
+from selfplay.engines.engine import Ended, Engine, Message
 from selfplay.errors import ProcessError
+from selfplay.machine import out_of_memory_kills
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -31,12 +33,18 @@ class Supervisor:
         engine: runs them.
         log_of: where a child's output lies.
         clock: seconds, rising.
+        memory_kills: how many processes the system has killed for lack of memory so far.
     """
 
     engine: Engine
     log_of: Callable[[str], Path]
     clock: Callable[[], float]
+    memory_kills: Callable[[], int] = out_of_memory_kills
     _lives: dict[str, _Life] = field(default_factory=dict)
+    _memory_kills: int = -1  # when last asked
+
+    def __post_init__(self) -> None:
+        self._memory_kills = self.memory_kills()
 
     def start(self, name: str, service: str, settings: Message) -> None:
         """Begin a child and keep it alive from now on."""
@@ -51,22 +59,33 @@ class Supervisor:
         """Whether the child was started and is not waiting for its restart."""
         return name in self._lives and self._lives[name].restart_at is None
 
-    def note_death(self, name: str, code: int) -> float:
-        """A child ended by itself: plan its restart; the pause in seconds.
+    def note_death(self, ended: Ended) -> tuple[str, float]:
+        """A child ended without being asked to: plan its restart. How it ended, in words; the pause in seconds.
 
         Raises `ProcessError` with the end of its log when it died too often in a row.
         """
-        life = self._lives[name]
+        name, life = ended.child, self._lives[ended.child]
         life.deaths += 1
         self.engine.stop(name)
+        how = self._describe(ended)
         if life.deaths >= MOST_DEATHS:
             raise ProcessError(
-                f"{name} died {life.deaths} times in a row, the last time with {_describe_exit(code)}; "
-                f"its log {self.log_of(name)} ends with:\n{self._end_of_log(name)}"
+                f"{name} died {life.deaths} times in a row, the last time {how}; "
+                f"its log {self.log_of(name)} ends with:\n{self._end_of_log(name)}\n"
+                "What is done is safe: remove the cause and start the same command again."
             )
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (life.deaths - 1))
         life.restart_at = self.clock() + pause
-        return pause
+        return how, pause
+
+    def _describe(self, ended: Ended) -> str:
+        kills = self.memory_kills()
+        for_memory, self._memory_kills = kills > self._memory_kills, kills
+        if ended.reason:
+            return ended.reason
+        if ended.code == -signal.SIGKILL and for_memory:
+            return "killed by the system for lack of memory: use fewer workers, or a smaller worker.cache_positions"
+        return f"signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
 
     def note_success(self, name: str) -> None:
         """A child did something useful: earlier deaths no longer count."""
@@ -88,7 +107,3 @@ class Supervisor:
         except OSError:
             lines = []
         return "\n".join(f"  {line}" for line in lines[-_LOG_LINES:]) or "  (nothing)"
-
-
-def _describe_exit(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

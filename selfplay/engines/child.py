@@ -2,6 +2,9 @@
 
 Ends when standard input closes (its coordinator is gone or wants it to end) or on SIGTERM, between two steps of its
 work. SIGINT is left to the coordinator: Ctrl-C in a terminal reaches every process of the group.
+
+Once a second a thread says {"event": "alive", "busy": …, "signs": …}: that the process runs, whether it works on a
+message, and how often that work gave a sign so far. The engine keeps these to itself.
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from selfplay.engines.engine import Message, Service, make_service
+from selfplay.engines.engine import ALIVE, Message, Service, make_service
 from selfplay.errors import SelfplayError
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
+BEAT_SECONDS = 1.0
 
 
 class StopWatch:
@@ -65,20 +69,53 @@ def _can_close(descriptor: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
-def write_until_stopped(messages: Iterable[Message | None], watch: StopWatch) -> None:
-    """Write messages as JSON lines until they or the time of this process end."""
-    for message in messages:
-        if message is not None:
+class Voice:
+    """Writes messages as JSON lines, from more than one thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._signs, self._busy = 0, True
+
+    def say(self, message: Message) -> None:
+        """Write one message."""
+        with self._lock:
             sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
             sys.stdout.buffer.flush()
-        if watch.stopped:
+
+    def say_until_stopped(self, messages: Iterable[Message | None], watch: StopWatch) -> None:
+        """Write messages until they or the time of this process end."""
+        self._busy = True
+        for message in messages:
+            self._signs += 1
+            if message is not None:
+                self.say(message)
+            if watch.stopped:
+                return
+        self.rest()
+
+    def rest(self) -> None:
+        """There is no work to give signs."""
+        self._busy = False
+
+    def beat(self) -> None:
+        """Begin to say that this process lives."""
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        try:
+            while True:
+                self.say({"event": ALIVE, "busy": self._busy, "signs": self._signs})
+                time.sleep(BEAT_SECONDS)
+        except OSError:  # the coordinator is gone, and this process ends by another way
             return
 
 
-def serve(service: Service, watch: StopWatch) -> None:
+def serve(make: Callable[[], Service], watch: StopWatch, voice: Voice) -> None:
     """Answer messages until told to end."""
+    service = make()
+    voice.rest()
     while (line := watch.lines.get()) is not None and not watch.stopped:
-        write_until_stopped(_answers(service, msgspec.json.decode(line)), watch)
+        voice.say_until_stopped(_answers(service, msgspec.json.decode(line)), watch)
 
 
 def _answers(service: Service, message: Message) -> Iterator[Message | None]:
@@ -92,12 +129,13 @@ def _answers(service: Service, message: Message) -> Iterator[Message | None]:
 def main() -> None:
     """`python -m selfplay.engines.child package.module:function SETTINGS`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watch = StopWatch()
+    watch, voice = StopWatch(), Voice()
     watch.watch()
+    voice.beat()
     try:
-        serve(make_service(sys.argv[1], msgspec.json.decode(sys.argv[2])), watch)
+        serve(lambda: make_service(sys.argv[1], msgspec.json.decode(sys.argv[2])), watch, voice)
     except SelfplayError as error:
-        write_until_stopped([{"event": "failed", "reason": str(error), "exit_code": error.exit_code}], watch)
+        voice.say({"event": "failed", "reason": str(error), "exit_code": error.exit_code})
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os._exit(1)  # the coordinator is gone; nothing is left to say or to flush

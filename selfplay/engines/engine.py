@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Message = dict[str, Any]
+ALIVE = "alive"  # the event by which a child's process says that it runs
 
 
 class Service(Protocol):
@@ -35,10 +36,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ended:
-    """A child that ended without being asked to."""
+    """A child that ended without being asked to, or was ended because it hung."""
 
     child: str
     code: int  # exit code; below zero = killed by that signal
+    reason: str = ""  # why the engine ended it; empty = it ended by itself
 
 
 class Engine(Protocol):

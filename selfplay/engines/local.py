@@ -1,6 +1,7 @@
 """Children as processes of this machine, one JSON line each way over their standard input and output.
 
-A child ends itself when its standard input closes, so nothing outlives a killed coordinator.
+A child ends itself when its standard input closes, so nothing outlives a killed coordinator. A child that hangs is
+killed: a process that is stopped or starved, and one whose work gives no sign any more.
 """
 
 from __future__ import annotations
@@ -11,28 +12,48 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from selfplay.engines.engine import Answer, Ended, Message
+from selfplay.engines.engine import ALIVE, Answer, Ended, Message
 
 STOP_GRACE_SECONDS = 2.0
+SILENT_SECONDS = 10.0  # without a word from a process that speaks every second
+STUCK_SECONDS = 1800.0  # without a sign from work that gives many each second, but for taking in years of games
+LONGEST_LOOK_SECONDS = 1.0  # counted at most between two looks: a coordinator that slept itself accuses nobody
 
 
 @dataclass
 class _Child:
     process: subprocess.Popen[bytes]
     reader: threading.Thread
+    silent: float = 0.0  # seconds since its process spoke
+    stuck: float = 0.0  # seconds since its work gave a sign, or it had none to do
+    signs: int = -1
+    reason: str = ""  # why it was killed
+
+    def hear(self, message: Message) -> None:
+        """Its process spoke."""
+        self.silent = 0.0
+        if message.get("event") != ALIVE:
+            self.stuck = 0.0
+        elif not message["busy"] or message["signs"] != self.signs:
+            self.stuck, self.signs = 0.0, message["signs"]
 
 
 class LocalEngine:
     """Starts each child as `python -m selfplay.engines.child`, with its log in `logs`."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(
+        self, logs: Path, *, silent_seconds: float = SILENT_SECONDS, stuck_seconds: float = STUCK_SECONDS
+    ) -> None:
         self._logs = logs
+        self._silent_seconds, self._stuck_seconds = silent_seconds, stuck_seconds
+        self._looked = time.monotonic()
         self._children: dict[str, _Child] = {}
         self._arrived: queue.SimpleQueue[Answer | Ended] = queue.SimpleQueue()
 
@@ -60,7 +81,7 @@ class LocalEngine:
                 env=environment,
             )
         assert process.stdout is not None
-        reader = threading.Thread(target=self._read, args=(name, process, process.stdout), daemon=True)
+        reader = threading.Thread(target=self._read, args=(name, process.stdout), daemon=True)
         self._children[name] = _Child(process, reader)
         reader.start()
 
@@ -77,7 +98,22 @@ class LocalEngine:
             arrived.append(self._arrived.get(timeout=timeout_seconds))
             while True:
                 arrived.append(self._arrived.get_nowait())
+        self._kill_the_hung()
         return [item for item in arrived if item.child in self._children]
+
+    def _kill_the_hung(self) -> None:
+        """Their readers then report their end."""
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, LONGEST_LOOK_SECONDS), now
+        for child in self._children.values():
+            child.silent += passed
+            child.stuck += passed
+            if child.silent > self._silent_seconds:
+                child.reason = f"hung: not a sign of life for {child.silent:.0f} s"
+            elif child.stuck > self._stuck_seconds:
+                child.reason = f"hung: its work gave no sign for {child.stuck:.0f} s"
+            if child.reason:
+                child.process.kill()
 
     def stop(self, name: str) -> None:
         child = self._children.pop(name)
@@ -106,13 +142,16 @@ class LocalEngine:
             child.process.wait()
         child.reader.join()
 
-    def _read(self, name: str, process: subprocess.Popen[bytes], stdout: IO[bytes]) -> None:
+    def _read(self, name: str, stdout: IO[bytes]) -> None:
         """Runs in a thread: pass on the child's lines, then its end."""
+        child = self._children[name]
         with stdout:
             for line in stdout:
                 with contextlib.suppress(msgspec.DecodeError):  # the torn last line of a killed child
-                    self._arrived.put(Answer(name, msgspec.json.decode(line)))
-        code = process.wait()
-        child = self._children.get(name)
-        if child is not None and child.process is process:  # not one that was stopped or replaced
-            self._arrived.put(Ended(name, code))
+                    message = msgspec.json.decode(line)
+                    child.hear(message)
+                    if message.get("event") != ALIVE:
+                        self._arrived.put(Answer(name, message))
+        code = child.process.wait()
+        if self._children.get(name) is child:  # not one that was stopped or replaced
+            self._arrived.put(Ended(name, code, child.reason))

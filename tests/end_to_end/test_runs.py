@@ -153,6 +153,22 @@ def test_killed_children_are_replaced_and_the_bits_stay(undisturbed, tmp_path):
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_children_that_stand_still_are_replaced_and_the_bits_stay(undisturbed, tmp_path):
+    """A worker and the trainer are stopped (SIGSTOP) as soon as they are there."""
+    arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], tmp_path)))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        wait_for(lambda: len(children_of(process.pid)) == 3)
+        stopped = children_of(process.pid)[:2]
+        for child in stopped:
+            os.kill(child, signal.SIGSTOP)
+        output = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 0, output
+    assert output.count("ended unexpectedly (hung: not a sign of life for") == 2
+    assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
+    wait_for(lambda: not any(map(is_running, stopped)))
+
+
 def ranks_below(pid):
     """Ranks of the trainer below a coordinator."""
     below = [grandchild for child in children_of(pid) for grandchild in children_of(child)]

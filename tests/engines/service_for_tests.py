@@ -28,6 +28,9 @@ class Obedient:
                 yield {"pid": os.getpid()}
             case "stuck":
                 time.sleep(600)
+            case "loop":
+                while True:
+                    pass
             case "forever":
                 while True:
                     time.sleep(0.01)

@@ -24,6 +24,15 @@ def local(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def watchful(tmp_path, monkeypatch):
+    """As `local`, with less patience: above a second, in which a child speaks, and its start."""
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    engine = LocalEngine(tmp_path, silent_seconds=3.5, stuck_seconds=4.5)
+    yield engine
+    engine.stop_all()
+
+
+@pytest.fixture
 def inline(monkeypatch):
     monkeypatch.syspath_prepend(os.path.dirname(__file__))
     return InlineEngine()
@@ -78,6 +87,38 @@ def test_a_crash_is_reported_with_its_code_and_the_log_tells_why(local, tmp_path
     local.send("b", {"do": "pid"})
     os.kill(answers(local, 1)[0].message["pid"], signal.SIGKILL)
     assert answers(local, 1) == [Ended("b", -9)]
+
+
+def test_a_process_that_stands_still_is_killed_and_reported(watchful):
+    watchful.start("a", SERVICE, {"name": "a"})
+    watchful.send("a", {"do": "pid"})
+    os.kill(answers(watchful, 1)[0].message["pid"], signal.SIGSTOP)
+    (ended,) = answers(watchful, 1)
+    assert (ended.child, ended.code) == ("a", -9)
+    assert ended.reason.startswith("hung: not a sign of life for")
+
+
+@pytest.mark.parametrize("work", ["stuck", "loop"])
+def test_work_that_gives_no_sign_any_more_is_ended(watchful, work):
+    watchful.start("idle", SERVICE, {"name": "idle"})
+    watchful.start("busy", SERVICE, {"name": "busy"})
+    watchful.start("a", SERVICE, {"name": "a"})
+    watchful.send("busy", {"do": "forever"})
+    watchful.send("a", {"do": work})
+    (ended,) = answers(watchful, 1)
+    assert (ended.child, ended.code) == ("a", -9)
+    assert ended.reason.startswith("hung: its work gave no sign for")
+    watchful.send("idle", {"do": "count", "to": 1})
+    assert answers(watchful, 1)[0].child == "idle"
+
+
+def test_a_coordinator_that_slept_itself_accuses_nobody(watchful):
+    watchful.start("a", SERVICE, {"name": "a"})
+    watchful.send("a", {"do": "pid"})
+    answers(watchful, 1)
+    watchful._looked -= 3600.0  # as after an hour in which this process stood still
+    for _ in range(20):
+        assert watchful.poll(0.05) == []
 
 
 def test_stopping_ends_children_at_work_without_reporting_a_death(local):
