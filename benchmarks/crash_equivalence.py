@@ -248,7 +248,8 @@ def every_point(folder: Path, expected: Outcome, arguments: argparse.Namespace, 
 
 
 def _faults(**settings: object) -> dict[str, str]:
-    return {"PYTHONPATH": str(FAULTS), **{name: str(value) for name, value in settings.items()}}
+    search_path = os.pathsep.join([str(FAULTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": search_path, **{name: str(value) for name, value in settings.items()}}
 
 
 def main() -> None:
