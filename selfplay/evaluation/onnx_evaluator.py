@@ -28,7 +28,7 @@ class OnnxEvaluator:
     def __init__(self, path: Path, info: GameInfo | None = None) -> None:
         content = read_file(path, what="inference model (.onnx)", error=ModelError)
         self._session = _open_session(content, path)
-        self.card = card_from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
+        self.card = card_from_metadata(self._session.get_modelmeta().custom_metadata_map, path, content)
         if info is not None:
             check_game(self.card, info, path)
 

@@ -1,7 +1,13 @@
-"""What a model file says of itself, readable without torch from the inference twin's metadata."""
+"""What a model file says of itself, readable without torch from the inference twin's metadata.
+
+Format `selfplay-onnx`, version 2: an ONNX file whose metadata hold `format`, `version`, the fields of `ModelCard`, and
+as the very last entry `checksum`, the SHA-256 of all bytes before that entry. Version 1 had no checksum; it is still
+read.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +17,11 @@ from selfplay.files import read_file
 from selfplay.games.game import GameInfo
 
 ONNX_FORMAT = "selfplay-onnx"
-ONNX_VERSION = 1
+ONNX_VERSION = 2
+# An entry of ONNX's metadata_props as protobuf writes it, up to its value of 64 characters. What is written behind a
+# message counts as part of it, so that the seal is an entry like the others to everybody else.
+_SEAL = b"\x72\x4c\x0a\x08checksum\x12\x40"
+_SEAL_SIZE = len(_SEAL) + 64
 
 
 @dataclass(frozen=True)
@@ -40,13 +50,23 @@ class ModelCard:
         return {"format": ONNX_FORMAT, "version": str(ONNX_VERSION), **fields}
 
 
-def card_from_metadata(metadata: Mapping[str, str], path: Path) -> ModelCard:
-    """The card in an ONNX file's metadata; raises `ModelError` where the file is not one of ours."""
+def sealed(content: bytes) -> bytes:
+    """An ONNX file with its checksum: runtimes load one with a flipped bit without a word."""
+    return content + _SEAL + hashlib.sha256(content).hexdigest().encode()
+
+
+def card_from_metadata(metadata: Mapping[str, str], path: Path, content: bytes) -> ModelCard:
+    """The card in an ONNX file's metadata; raises `ModelError` where the file is not one of ours, or not whole."""
     if metadata.get("format") != ONNX_FORMAT:
         raise ModelError(f"{path}: an ONNX file, but not one that selfplay wrote; expected format {ONNX_FORMAT!r}")
-    if metadata.get("version") != str(ONNX_VERSION):
+    if metadata.get("version") not in ("1", str(ONNX_VERSION)):
         raise ModelError(
-            f"{path}: format version {metadata.get('version')}, this program reads {ONNX_VERSION}; update selfplay"
+            f"{path}: format version {metadata.get('version')}, this program reads 1 to {ONNX_VERSION}; update selfplay"
+        )
+    if (metadata["version"] != "1" or "checksum" in metadata) and content != sealed(content[:-_SEAL_SIZE]):
+        raise ModelError(
+            f"{path}: it does not match its checksum: it was damaged or changed after it was written; "
+            "take it from a copy, or an earlier round with its .pt"
         )
     try:
         fields = {
@@ -67,7 +87,7 @@ def read_onnx_card(path: Path) -> ModelCard:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises types of its own, by implementation
         raise ModelError(f"{path}: not an ONNX file: it was cut short or is something else") from error
-    return card_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
+    return card_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path, content)
 
 
 def check_game(card: ModelCard, info: GameInfo, path: Path) -> None:

@@ -1,9 +1,9 @@
 """`model.pt`: everything that training needs to go on, as one file of tensors and plain values.
 
-Format `selfplay-model`, version 2, written by torch.save and always read with `weights_only=True`, so that a file
+Format `selfplay-model`, version 3, written by torch.save and always read with `weights_only=True`, so that a file
 from a stranger cannot run code. A table with
 
-    format, version    "selfplay-model", 2
+    format, version    "selfplay-model", 3
     card               what the model says of itself (`network/card.py`)
     settings           the run's settings as nested tables
     weights            name -> tensor: the network as trained
@@ -11,8 +11,10 @@ from a stranger cannot run code. A table with
     optimizer          name of a parameter -> what AdamW keeps of it; empty before the first step
     steps              optimizer steps since round 0
     trained            how the last round was trained: the parallel plan, and whether it was the one asked for
+    checksum           SHA-256 over all of these, see `checksum`
 
-Version 1 had the optimizer's own table, by number of the parameter, and no `trained`; it is still read.
+Version 1 had the optimizer's own table, by number of the parameter, and no `trained`; version 2 had no checksum. Both
+are still read.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -31,12 +34,12 @@ from selfplay.config import NetworkSettings, Settings, from_tree, to_tree
 from selfplay.errors import ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
-from selfplay.network.card import ModelCard
+from selfplay.network.card import ModelCard, sealed
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
 
 FORMAT = "selfplay-model"
-VERSION = 2
+VERSION = 3
 
 Tensors = dict[str, Tensor]
 
@@ -56,9 +59,22 @@ class Checkpoint:
 
 def fingerprint(weights: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of all tensors, in order of name, as hexadecimal digits."""
-    digest = hashlib.sha256()
     tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
-    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
+    return _digest(tensors | {f"average/{name}": tensor for name, tensor in average.items()})
+
+
+def checksum(checkpoint: Checkpoint) -> str:
+    """SHA-256 over everything in a checkpoint: torch reads a file with a flipped bit without a word."""
+    optimizer = {
+        f"{name}/{field}": value for name, fields in checkpoint.optimizer.items() for field, value in fields.items()
+    }
+    plain = [asdict(checkpoint.card), to_tree(checkpoint.settings), checkpoint.steps, checkpoint.trained]
+    parts = [fingerprint(checkpoint.weights, checkpoint.average), _digest(optimizer), *plain]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -127,7 +143,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """
     network = playing_network(checkpoint)
     shape = network.shape
-    twin = to_onnx(network, (shape.planes, *shape.board), checkpoint.card.to_metadata())
+    twin = sealed(to_onnx(network, (shape.planes, *shape.board), checkpoint.card.to_metadata()))
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -139,6 +155,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "optimizer": checkpoint.optimizer,
         "steps": checkpoint.steps,
         "trained": checkpoint.trained,
+        "checksum": checksum(checkpoint),
     }
     torch.save(content, buffer)
     write_atomically(path.with_suffix(".onnx"), twin)
@@ -156,7 +173,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
-    if table.get("version") not in (1, VERSION):
+    if table.get("version") not in (1, 2, VERSION):
         raise ModelError(f"{path}: format version {table.get('version')}, this program reads 1 to {VERSION}")
     return _from_table(table, path)
 
@@ -190,11 +207,17 @@ def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
         if table["version"] == 1:
             checkpoint = replace(checkpoint, optimizer=_by_name(checkpoint))
         found = fingerprint(checkpoint.weights, checkpoint.average)
-    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        is_whole = table["version"] < 3 or table["checksum"] == checksum(checkpoint)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelError(f"{path}: a selfplay model with parts missing or malformed: {error}") from None
     if found != checkpoint.card.fingerprint:
         raise ModelError(
             f"{path}: its tensors have fingerprint {found[:12]}, but it says {checkpoint.card.fingerprint[:12]}: "
             "the file was changed; take it from a copy or an earlier round"
+        )
+    if not is_whole:
+        raise ModelError(
+            f"{path}: it does not match its checksum: it was damaged or changed after it was written; "
+            "take it from a copy or an earlier round"
         )
     return checkpoint

@@ -1,10 +1,10 @@
-"""The batch file: finished games as JSON, format `selfplay-batch`, version 1.
+"""The batch file: finished games as JSON, format `selfplay-batch`, version 2.
 
 One object; its `games` stand one per line. Planes are never stored: they are rebuilt by replaying the moves.
 
     field        type          meaning
     format       text          "selfplay-batch"
-    version      int           1
+    version      int           2
     game         text          name of the game
     rules        text          hash of its rules (start, legal, play)
     model        text          fingerprint of the model that played
@@ -19,12 +19,15 @@ One object; its `games` stand one per line. Planes are never stored: they are re
                                the root's action (a whole number above 0)
       values     list of float per move: root value seen by the player to move, -1 to 1, rounded to 4 places
       simulations list of int  per move: simulations made for it (reused visits are not counted)
+    checksum     text          SHA-256, as hexadecimal digits, of all bytes of the file before `,"checksum"`
 
+Version 1 had no checksum; it is still read.
 Knows the JSON and its inner consistency, not where files lie.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +41,8 @@ from selfplay.files import read_file
 from selfplay.games.game import ONGOING, Advanced, Rules, States
 
 FORMAT = "selfplay-batch"
-VERSION = 1
+VERSION = 2
+_SEAL = b',"checksum":"'
 GAMES_PER_FILE = 10
 
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -77,10 +81,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     round: Annotated[int, Meta(ge=1, le=2**31)]
     search: dict[str, Any]
     games: list[GameRecord]
+    checksum: str = ""
 
     @property
     def header(self) -> BatchHeader:
-        """All but the games."""
+        """All but the games and the checksum."""
         return BatchHeader(game=self.game, rules=self.rules, model=self.model, round=self.round, search=self.search)
 
 
@@ -95,7 +100,11 @@ def encode_batch(header: BatchHeader, games: list[GameRecord]) -> bytes:
     """The bytes of a batch file: the same games give the same bytes."""
     head = msgspec.json.encode({"format": FORMAT, "version": VERSION, **msgspec.to_builtins(header)})
     lines = b",\n".join(msgspec.json.encode(game) for game in games)
-    return head[:-1] + b',"games":[\n' + lines + b"\n]}\n"
+    return _sealed(head[:-1] + b',"games":[\n' + lines + b"\n]")
+
+
+def _sealed(body: bytes) -> bytes:
+    return body + _SEAL + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
 
 
 def decode_batch(content: bytes) -> Batch:
@@ -106,12 +115,15 @@ def decode_batch(content: bytes) -> Batch:
         raise BatchError(f"not whole JSON ({error}); it was cut short or is not a batch") from None
     if kind.format != FORMAT:
         raise BatchError(f'its format is "{kind.format}", expected "{FORMAT}"')
-    if kind.version != VERSION:
-        raise BatchError(f"its version is {kind.version}, this program reads {VERSION}; update selfplay")
+    if kind.version not in (1, VERSION):
+        raise BatchError(f"its version is {kind.version}, this program reads 1 to {VERSION}; update selfplay")
     try:
-        return msgspec.json.decode(content, type=Batch)
+        batch = msgspec.json.decode(content, type=Batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchError(f"not as the format says: {error}") from None
+    if (kind.version > 1 or batch.checksum) and content != _sealed(content.rpartition(_SEAL)[0]):
+        raise BatchError("it does not match its checksum: it was damaged or changed after it was written")
+    return batch
 
 
 def read_batch(path: Path) -> Batch:
