@@ -311,8 +311,9 @@ class Coordinator:
             self._report()
 
     def _note_death(self, ended: Ended) -> None:
-        self._events.add("died", child=ended.child, code=ended.code, reason=ended.reason)
-        how, pause = self._supervisor.note_death(ended)
+        how = self._supervisor.describe(ended)
+        self._events.add("died", child=ended.child, code=ended.code, reason=how)
+        pause = self._supervisor.note_death(ended, how)
         self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
         worker = self.status.workers.get(ended.child)
         if worker is not None:

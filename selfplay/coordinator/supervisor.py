@@ -59,15 +59,14 @@ class Supervisor:
         """Whether the child was started and is not waiting for its restart."""
         return name in self._lives and self._lives[name].restart_at is None
 
-    def note_death(self, ended: Ended) -> tuple[str, float]:
-        """A child ended without being asked to: plan its restart. How it ended, in words; the pause in seconds.
+    def note_death(self, ended: Ended, how: str) -> float:
+        """A child ended without being asked to, `how` in words: plan its restart; the pause in seconds.
 
         Raises `ProcessError` with the end of its log when it died too often in a row.
         """
         name, life = ended.child, self._lives[ended.child]
         life.deaths += 1
         self.engine.stop(name)
-        how = self._describe(ended)
         if life.deaths >= MOST_DEATHS:
             raise ProcessError(
                 f"{name} died {life.deaths} times in a row, the last time {how}; "
@@ -76,9 +75,10 @@ class Supervisor:
             )
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (life.deaths - 1))
         life.restart_at = self.clock() + pause
-        return how, pause
+        return pause
 
-    def _describe(self, ended: Ended) -> str:
+    def describe(self, ended: Ended) -> str:
+        """How a child ended, in words; to be asked once for each death."""
         kills = self.memory_kills()
         for_memory, self._memory_kills = kills > self._memory_kills, kills
         if ended.reason:

@@ -111,7 +111,9 @@ class Reader:
                 case "recovering":
                     self._warnings.append(f"round {event['round']}: {event['reason']}")
                 case "died":
-                    self._warnings.append(f"{event['child']} ended unexpectedly (code {event['code']})")
+                    self._warnings.append(
+                        f"{event['child']} ended unexpectedly ({event.get('reason') or event['code']})"
+                    )
 
     def _worker(self, folder: Path, running: bool) -> WorkerView:
         sizes = [size for path in folder.glob("batch_*.json") if (size := _size(path)) is not None]

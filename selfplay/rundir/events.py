@@ -7,7 +7,7 @@ Every line has `time` (seconds since 1970, UTC) and `event`; the rest depends on
     progress   round, games, workers                  every few seconds: per worker its state and counts
     batch      worker, round, file, games             a batch file was accepted
     rejected   file, reason                           a batch file went to quarantine
-    died       child, code, reason                    a child process ended by itself, or was ended because it hung
+    died       child, code, reason                    a child process ended by itself, or was killed because it hung
     recovering round, reason                          ranks of the trainer failed, the round's training starts again
     trained    round, losses, positions, seconds,     a round was trained, with the model's fingerprint
                plan, ranks, samples_per_second,       how it was spread over the machine, and where its time went:

@@ -28,7 +28,7 @@ def test_the_dead_come_back_after_a_growing_pause(world):
     supervisor.start("w", "service", {})
     pauses = []
     for _ in range(MOST_DEATHS - 1):
-        pauses.append(supervisor.note_death(Ended("w", -9))[1])
+        pauses.append(supervisor.note_death(Ended("w", -9), "signal 9"))
         assert supervisor.restart_due() == []
         now[0] += pauses[-1]
         assert supervisor.restart_due() == ["w"]
@@ -42,20 +42,20 @@ def test_a_crash_loop_stops_the_run_with_the_last_words(world):
     _, now, supervisor = world
     supervisor.start("w", "service", {})
     for _ in range(MOST_DEATHS - 1):
-        now[0] += supervisor.note_death(Ended("w", -9))[1]
+        now[0] += supervisor.note_death(Ended("w", -9), "signal 9")
         supervisor.restart_due()
     with pytest.raises(
         ProcessError,
         match=r"w died 5 times in a row, the last time signal 9;[\s\S]*last words[\s\S]*What is done is safe",
     ):
-        supervisor.note_death(Ended("w", -9))
+        supervisor.note_death(Ended("w", -9), "signal 9")
 
 
 def test_success_forgives_earlier_deaths(world):
     _, now, supervisor = world
     supervisor.start("w", "service", {})
     for _ in range(3 * MOST_DEATHS):
-        now[0] += supervisor.note_death(Ended("w", 1))[1]
+        now[0] += supervisor.note_death(Ended("w", 1), "exit code 1")
         supervisor.restart_due()
         supervisor.note_success("w")
 
@@ -64,8 +64,8 @@ def test_how_a_child_ended_is_said_in_words(tmp_path):
     kills = [0]
     supervisor = Supervisor(FakeEngine(), lambda name: tmp_path / name, lambda: 0.0, lambda: kills[0])
     supervisor.start("w", "service", {})
-    assert supervisor.note_death(Ended("w", 3))[0] == "exit code 3"
-    assert supervisor.note_death(Ended("w", -9, "hung: not a sign of life for 10 s"))[0].startswith("hung")
+    assert supervisor.describe(Ended("w", 3)) == "exit code 3"
+    assert supervisor.describe(Ended("w", -9, "hung: not a sign of life for 10 s")).startswith("hung")
     kills[0] += 1
-    assert "for lack of memory: use fewer workers" in supervisor.note_death(Ended("w", -9))[0]
-    assert supervisor.note_death(Ended("w", -9))[0] == "signal 9"
+    assert "for lack of memory: use fewer workers" in supervisor.describe(Ended("w", -9))
+    assert supervisor.describe(Ended("w", -9)) == "signal 9"
