@@ -69,7 +69,8 @@ class Run:
     """One training in a folder of its own, started as often as it takes."""
 
     def __init__(self, folder: Path, workers: int, environment: dict[str, str] | None = None) -> None:
-        self.layout, self.model = RunLayout(folder / "data"), folder / "published" / "model.pt"
+        home = folder / "run"  # the same name for all, because names of points hold it
+        self.layout, self.model = RunLayout(home / "data"), home / "published" / "model.pt"
         self.model.parent.mkdir(parents=True)
         self._log = folder / "output.txt"
         self._environment = {**os.environ, **(environment or {})}

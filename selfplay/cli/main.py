@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "Check the rules of a game against the laws of the contract.",
     "info": "What a model is: game, round, fingerprint, size.",
     "show": "Show games of a batch file, move by move.",
+    "verify": "Check every file of a run, and play some of its games again.",
     "bench": "Measure this machine: serial against parallel training.",
     "settings": "Print all settings with their meaning, as a TOML file.",
     "worker": "One worker by hand: play games of a round, write batch files.",

@@ -6,7 +6,7 @@ it sits in, nor of the order in which games finish. Knows nothing of files or pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,7 +83,7 @@ class Lockstep:
         self._known = rules.describe(self._start)
         self._seats: list[_Seat | None] = [None] * slots
 
-    def play(self, numbers: range) -> Iterator[GameRecord | None]:
+    def play(self, numbers: Iterable[int]) -> Iterator[GameRecord | None]:
         """Play the games of these numbers; yields each when it is finished, and None after every step between."""
         waiting = iter(numbers)
         for slot in range(len(self._seats)):

@@ -69,6 +69,15 @@ def test_info_tells_what_a_model_is(model, tmp_path):
     assert "fingerprint" in run("info", model, cwd=tmp_path)
 
 
+def test_verify_passes_and_fails_with_its_exit_code(tmp_path):
+    run("train", "tictactoe", "--rounds", 1, "--games-per-round", 10, "--set", "search.simulations=4", cwd=tmp_path)
+    assert "all is as it should be" in run("verify", "--replay", 0.5, cwd=tmp_path)
+    assert json.loads(run("verify", "data", "--replay", 1, "--json", cwd=tmp_path))["replayed"] == 10
+    (tmp_path / "data" / "models" / "round_0000.pt").unlink()
+    run("verify", "data", cwd=tmp_path, code=1)
+    assert "holds no run" in run("verify", "elsewhere", cwd=tmp_path, code=1)
+
+
 def test_check_passes_and_fails_with_its_exit_code(tmp_path):
     assert "all laws hold" in run("check", "tictactoe", "--games", 20, cwd=tmp_path)
     assert json.loads(run("check", "connect4", "--games", 5, "--json", cwd=tmp_path))["symmetries"] == 2

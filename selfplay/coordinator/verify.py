@@ -1,0 +1,176 @@
+"""Is a run what it says it is? Checks every file of it, and plays some of its games again. Only reads.
+
+What is checked: settings; each round's checkpoint and inference file, by format, checksum and fingerprint; the chain of
+parents from round to round; each batch file by itself, against the rules and against the run; that each game of a
+finished round is there, and once. A replayed game must equal the one on file, move by move and count by count: a
+checksum finds damage, only a replay finds lies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from selfplay.config import Settings, from_tree, read_toml
+from selfplay.errors import ModelError, RunError
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.games.game import Rules
+from selfplay.games.registry import load_rules
+from selfplay.network.card import ModelCard, check_game, read_onnx_card
+from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.samples.batch_file import GameRecord, read_batch
+from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
+from selfplay.worker.lockstep import Lockstep
+from selfplay.worker.process import load_network
+
+
+@dataclass
+class Report:
+    """What was looked at, and what is wrong."""
+
+    rounds: int = 0  # with a model, round 0 included
+    files: int = 0  # batch files that are as they should be
+    games: int = 0
+    replayed: int = 0
+    quarantined: int = 0  # files that the run itself put aside; nothing is wrong with that
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(layout: RunLayout, *, replay: float, seed: int) -> Iterator[str | Report]:
+    """Check a run; yields what it is at, at last the report.
+
+    Args:
+        layout: the run.
+        replay: share of the games to play again, 0 to 1.
+        seed: which games.
+
+    Raises `RunError` where the folder holds no run, `UsageError` or `GameError` where its settings cannot be used.
+    """
+    if not layout.settings.exists():
+        raise RunError(f"{layout.root} holds no run: it has no {layout.settings.name}")
+    settings = from_tree(read_toml(layout.settings), where=str(layout.settings))
+    rules, report = load_rules(settings.game.name), Report()
+    if layout.quarantine.exists():
+        report.quarantined = len(list(layout.quarantine.glob("*.reason.txt")))
+    cards: dict[int, ModelCard] = {}
+    numbers = layout.rounds_with_models()
+    for number in numbers:
+        yield f"models: {number}/{numbers[-1]}"
+        _check_model(layout, number, rules, cards, report)
+    report.rounds = len(numbers)
+    places: dict[GameId, Path] = {}
+    yield from _check_batches(layout, settings, rules, cards, places, report)
+    if replay > 0.0 and places:
+        yield from _replay(layout, settings, rules, _chosen(places, replay, seed), report)
+    yield report
+
+
+def _check_model(layout: RunLayout, number: int, rules: Rules, cards: dict[int, ModelCard], report: Report) -> None:
+    """A round's two files, and the link to the round before."""
+    from selfplay.network.checkpoint import load_checkpoint  # brings torch
+
+    path = layout.model(number)
+    try:
+        card = load_checkpoint(path).card
+        check_game(card, rules.info, path)
+        if read_onnx_card(inference_twin(path)) != card:
+            raise ModelError(
+                f"{inference_twin(path)}: it does not belong to {path.name}, of which it is to be the twin"
+            )
+    except ModelError as error:
+        report.problems.append(str(error))
+        return
+    cards[number] = card
+    if card.round != number:
+        report.problems.append(f"{path}: it says it is round {card.round}")
+    before = cards.get(number - 1)
+    if number > 0 and before is None:
+        report.problems.append(f"{path}: the model of round {number - 1} that it was trained from is not there")
+    elif before is not None and card.parent != before.fingerprint:
+        report.problems.append(
+            f"{path}: it says it was trained from {card.parent[:12]}, but round {number - 1} is "
+            f"{before.fingerprint[:12]}"
+        )
+
+
+def _check_batches(
+    layout: RunLayout,
+    settings: Settings,
+    rules: Rules,
+    cards: dict[int, ModelCard],
+    places: dict[GameId, Path],
+    report: Report,
+) -> Iterator[str]:
+    """Every batch file; fills `places`: where each game lies."""
+    identity = RunIdentity.of(settings, rules, lambda number: cards[number].fingerprint if number in cards else None)
+    files, looked_at = layout.batch_files(), 0
+    collector = BatchCollector(lambda: files[looked_at - 1 : looked_at], identity)
+    for looked_at, path in enumerate(files, start=1):
+        yield f"batch files: {looked_at}/{len(files)}"
+        sweep = collector.sweep()
+        report.problems += [f"{rejected.path}: {rejected.reason}" for rejected in sweep.rejected]
+        report.files += len(sweep.accepted)
+        places |= {game.id: path for game in sweep.games}
+        copies = len(read_batch(path).games) - len(sweep.games) if sweep.accepted else 0
+        if copies:
+            report.problems.append(f"{path}: {copies} of its games are in another file too")
+    report.games = len(places)
+    for number in range(1, max(cards, default=0) + 1):
+        if lacking := collector.missing(number):
+            report.problems.append(
+                f"round {number} was trained, but {len(lacking)} of its games are not there, first game {lacking[0]}"
+            )
+
+
+def _chosen(places: dict[GameId, Path], share: float, seed: int) -> dict[GameId, Path]:
+    ids = sorted(places)
+    count = math.ceil(share * len(ids))
+    rows = np.random.default_rng(seed).choice(len(ids), size=count, replace=False)
+    return {ids[row]: places[ids[row]] for row in sorted(rows.tolist())}
+
+
+def _replay(
+    layout: RunLayout, settings: Settings, rules: Rules, chosen: dict[GameId, Path], report: Report
+) -> Iterator[str]:
+    """Play the chosen games again from their seeds."""
+    for number in sorted({round_number for round_number, _ in chosen}):
+        wanted = {game: path for (round_number, game), path in chosen.items() if round_number == number}
+        network, _ = load_network(inference_twin(layout.model(number - 1)), device=settings.selfplay.device)
+        evaluator = CachedEvaluator(network, actions=rules.info.num_actions, positions=settings.worker.cache_positions)
+        lockstep = Lockstep(
+            rules,
+            evaluator,
+            settings.search,
+            slots=min(settings.worker.games_in_parallel, len(wanted)),
+            run_seed=settings.selfplay.seed,
+            round_number=number,
+        )
+        for played in lockstep.play(list(wanted)):
+            if played is not None:
+                report.replayed += 1
+                path = wanted[played.number]
+                filed = next(game for game in read_batch(path).games if game.number == played.number)
+                if difference := _difference(filed, played):
+                    report.problems.append(f"{path}: game {played.number} of round {number} {difference}")
+                yield f"replaying: {report.replayed}/{len(chosen)} games"
+
+
+def _difference(filed: GameRecord, played: GameRecord) -> str:
+    """Where a game differs from its replay, in words; empty where it does not."""
+    if filed == played:
+        return ""
+    for ply, (there, again) in enumerate(zip(filed.moves, played.moves, strict=False)):
+        if there != again:
+            return f"differs from its replay at ply {ply}: move {there} on file, {again} played"
+        for what, of_file, of_play in (
+            ("visits", filed.policies[ply], played.policies[ply]),
+            ("value", filed.values[ply], played.values[ply]),
+            ("simulations", filed.simulations[ply], played.simulations[ply]),
+        ):
+            if of_file != of_play:
+                return f"differs from its replay at ply {ply}: {what} {of_file} on file, {of_play} played"
+    return f"differs from its replay in length: {len(filed.moves)} moves on file, {len(played.moves)} played"
