@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from selfplay.errors import RunError, SelfplayError
@@ -31,17 +32,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def sweep_leftovers(folder: Path, *, of: str = "*") -> list[Path]:
-    """Remove what dead writers left beside the files they were writing; only who owns the folder may. What was there.
+def sweep_leftovers(folder: Path, *, of: str) -> None:
+    """Remove what dead writers left of the files they were writing; only who owns these files may.
 
     Args:
         folder: need not exist.
         of: names of the files that were being written, as a pattern.
     """
-    leftovers = sorted(folder.glob(f".{of}.*{TEMPORARY_SUFFIX}"))
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
-    return leftovers
+    for leftover in folder.glob(f".{of}.*{TEMPORARY_SUFFIX}"):
+        if re.search(rf"\.\d+{re.escape(TEMPORARY_SUFFIX)}$", leftover.name):
+            leftover.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from selfplay.errors import ModelError, RunError
-from selfplay.files import ensure_directory, read_file, write_atomically
+from selfplay.files import ensure_directory, read_file, sweep_leftovers, write_atomically
 
 
 def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path):
@@ -10,6 +10,15 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path)
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_leftovers_of_ones_own_files_are_swept_and_nothing_else(tmp_path):
+    stay = ["batch_1.json", ".batch_1.json.tmp", ".sync.batch_1.json.tmp", ".other.json.77.tmp", "batch_1.json.77.tmp"]
+    for name in [*stay, ".batch_1.json.77.tmp", ".batch_2.json.8.tmp"]:
+        (tmp_path / name).write_text("")
+    sweep_leftovers(tmp_path, of="batch_*")
+    sweep_leftovers(tmp_path / "nowhere", of="batch_*")
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(stay)
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -112,8 +112,11 @@ class Coordinator:
     def _sweep_leftovers(self) -> None:
         """Half-written files of processes that died: under the run's lock, without children, nobody is at them."""
         layout, model = self._layout, self._run.model
-        for folder in (layout.root, layout.models, layout.quarantine, *layout.worker_folders()):
-            sweep_leftovers(folder)
+        sweep_leftovers(layout.root, of=layout.settings.name)
+        sweep_leftovers(layout.models, of="round_*")
+        sweep_leftovers(layout.quarantine, of="*.reason.txt")
+        for folder in layout.worker_folders():
+            sweep_leftovers(folder, of="batch_*")
         for path in (model, inference_twin(model)):
             sweep_leftovers(path.parent, of=glob.escape(path.name))
 

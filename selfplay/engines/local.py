@@ -22,7 +22,7 @@ import msgspec
 from selfplay.engines.engine import ALIVE, Answer, Ended, Message
 
 STOP_GRACE_SECONDS = 2.0
-SILENT_SECONDS = 10.0  # without a word from a process that speaks every second
+SILENT_SECONDS = 15.0  # without a word from a process that speaks every second
 STUCK_SECONDS = 1800.0  # without a sign from work that gives many each second, but for taking in years of games
 LONGEST_LOOK_SECONDS = 1.0  # counted at most between two looks: a coordinator that slept itself accuses nobody
 
