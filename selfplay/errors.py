@@ -7,6 +7,7 @@
     ├── ModelError           a model file is missing, damaged, foreign, or of another game
     ├── BatchError           a batch file is torn, foreign, or disagrees with itself
     ├── RunError             a run folder cannot be used as asked
+    │   └── DiskFullError    there is no room to write; trying again later may work
     ├── TrainingError        training cannot be done, whatever is tried
     └── ProcessError         a worker or the trainer died too often
 
@@ -53,6 +54,10 @@ class BatchError(SelfplayError):
 
 class RunError(SelfplayError):
     """A run folder that cannot be used as asked."""
+
+
+class DiskFullError(RunError):
+    """A file that could not be written for lack of room; nothing torn is left of it."""
 
 
 class TrainingError(SelfplayError):

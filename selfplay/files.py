@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import tempfile
 from pathlib import Path
 
-from selfplay.errors import RunError, SelfplayError
+from selfplay.errors import DiskFullError, RunError, SelfplayError
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -15,7 +17,8 @@ TEMPORARY_SUFFIX = ".tmp"
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` so that every reader meets the whole old file or the whole new one, also after a power cut.
 
-    Raises `RunError` where the folder is missing or cannot be written; the old file then stands untouched.
+    Raises `RunError` where the folder is missing or cannot be written, `DiskFullError` where there is no room; the old
+    file then stands untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
@@ -26,10 +29,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise DiskFullError(f"cannot write {path} ({len(content):,} bytes): {error.strerror}") from error
         raise RunError(
             f"cannot write {path}: {error.strerror or error}; check that the folder exists, "
             "may be written to, and has room"
         ) from error
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether the disk, or the user's share of it, has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def has_room(folder: Path, num_bytes: int) -> bool:
+    """Whether so much can be written there; found out by trying, since quotas do not show in a disk's free space."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for _ in range(0, num_bytes, 1 << 20):
+                file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if is_disk_full(error):
+            return False
+        raise RunError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
+    return True
 
 
 def sweep_leftovers(folder: Path, *, of: str) -> None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Train, next_step, next_task
+from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step, next_task
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
 from selfplay.engines.engine import Answer, Ended, Engine, Message
-from selfplay.errors import ProcessError
-from selfplay.files import same_content, sweep_leftovers, write_atomically
+from selfplay.errors import DiskFullError, ProcessError
+from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.rundir.events import EventLog
@@ -34,6 +34,8 @@ TRAINER = "trainer"
 POLL_SECONDS = 0.2
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 EVENT_SECONDS = 2.0  # between two progress events
+ROOM_SECONDS = 2.0  # between two looks whether a full disk has room again
+ROOM_BYTES = 16 << 20  # that it must have then
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Coordinator:
         self._first_round: int | None = None
         self._bell = FolderBell(run.layout.root)
         self._something_landed = False
+        self._no_room = ""  # what a child could not write
         self._last_event = 0.0
         self._last_listing = 0.0
 
@@ -121,20 +124,33 @@ class Coordinator:
             sweep_leftovers(path.parent, of=glob.escape(path.name))
 
     def _work_through_steps(self) -> None:
-        while True:
-            match next_step(self._facts(), rounds=self._options.rounds):
-                case CreateModel():
-                    self._create()
-                case Publish(number):
-                    self._publish(number)
-                case Play(number, games):
-                    self._play(number, len(games))
-                case Train(number):
-                    self._train(number)
-                case Done():
-                    self.status.phase, self.status.seconds_left = "finished", None
-                    self._events.add("progress", **self.status.as_event())
-                    return
+        while not isinstance(step := next_step(self._facts(), rounds=self._options.rounds), Done):
+            try:
+                self._do(step)
+            except DiskFullError as error:  # nothing is torn; what is missing is found out and done again
+                self._wait_for_room(str(error))
+        self.status.phase, self.status.seconds_left = "finished", None
+        self._events.add("progress", **self.status.as_event())
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case CreateModel():
+                self._create()
+            case Publish(number):
+                self._publish(number)
+            case Play(number, games):
+                self._play(number, len(games))
+            case Train(number):
+                self._train(number)
+
+    def _wait_for_room(self, reason: str) -> None:
+        """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
+        self._no_room = ""
+        self._say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
+        self._events.add("waiting", reason=reason)
+        while not has_room(self._layout.root, ROOM_BYTES):
+            time.sleep(ROOM_SECONDS)
+        self._say("there is room again: going on")
 
     def _facts(self) -> Facts:
         rounds = self._layout.rounds_with_models()
@@ -171,8 +187,7 @@ class Coordinator:
         started = time.monotonic()
         while (missing := self._collector.missing(number)) or self._under_way(number):
             self._hand_out(number)
-            for item in self._engine.poll(POLL_SECONDS):
-                self._take(item)
+            self._take_all()
             self._restart()
             if self._something_landed or self._bell.rang() or self._listing_is_old():
                 self._sweep()
@@ -246,6 +261,15 @@ class Coordinator:
         """Games of a round that workers are at."""
         return {game for worker in self.status.workers.values() if worker.round == number for game in worker.task}
 
+    def _take_all(self) -> list[Answer | Ended]:
+        """Note all that children said, and return it. Raises `DiskFullError` where one had no room to write."""
+        items = self._engine.poll(POLL_SECONDS)
+        for item in items:
+            self._take(item)
+        if self._no_room:
+            raise DiskFullError(self._no_room)
+        return items
+
     def _take(self, item: Answer | Ended) -> None:
         """Note what a child said, in whatever phase the run is."""
         if isinstance(item, Ended):
@@ -253,8 +277,13 @@ class Coordinator:
             self._something_landed = True
             return
         message = item.message
-        if message["event"] == "failed":  # a clear error: trying again would meet it again
-            raise ProcessError(f"{item.child}: {message['reason']}")
+        if message["event"] == "failed":
+            if not message["no_room"]:  # a clear error: trying again would meet it again
+                raise ProcessError(f"{item.child}: {message['reason']}")
+            self._no_room = message["reason"]
+            if item.child in self.status.workers:
+                self.status.workers[item.child].finish_task()
+            return
         if item.child == TRAINER:
             if message["event"] == "training":
                 self.status.phase_share = message["step"] / message["steps"]
@@ -304,9 +333,8 @@ class Coordinator:
         if self._supervisor.is_up(TRAINER):
             self._engine.send(TRAINER, message)
         while True:
-            for item in self._engine.poll(POLL_SECONDS):
-                self._take(item)
-                if isinstance(item, Answer) and item.child == TRAINER and item.message["event"] == until:
+            for item in self._take_all():
+                if isinstance(item, Answer) and item.child == TRAINER and _answers(item.message, message, until):
                     self._supervisor.note_success(TRAINER)
                     return item.message
             if TRAINER in self._restart():
@@ -361,3 +389,8 @@ class Coordinator:
             f"{status.per_second('games'):.1f} games/s, {status.per_second('simulations'):,.0f} simulations/s, "
             f"{status.plies_per_game:.1f} plies per game, {status.hit_share:.0%} cache hits"
         )
+
+
+def _answers(answer: Message, question: Message, until: str) -> bool:
+    """Whether this is the last answer to the question, and not to one that was asked before a disk was full."""
+    return bool(answer["event"] == until and answer.get("round") == question.get("round"))

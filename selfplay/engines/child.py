@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from selfplay.engines.engine import ALIVE, Message, Service, make_service
-from selfplay.errors import SelfplayError
+from selfplay.errors import DiskFullError, SelfplayError
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 BEAT_SECONDS = 1.0
@@ -123,7 +123,12 @@ def _answers(service: Service, message: Message) -> Iterator[Message | None]:
     try:
         yield from service.handle(message)
     except SelfplayError as error:
-        yield {"event": "failed", "reason": str(error), "exit_code": error.exit_code}
+        yield _failure(error)
+
+
+def _failure(error: SelfplayError) -> Message:
+    no_room = isinstance(error, DiskFullError)
+    return {"event": "failed", "reason": str(error), "exit_code": error.exit_code, "no_room": no_room}
 
 
 def main() -> None:
@@ -135,7 +140,7 @@ def main() -> None:
     try:
         serve(lambda: make_service(sys.argv[1], msgspec.json.decode(sys.argv[2])), watch, voice)
     except SelfplayError as error:
-        voice.say({"event": "failed", "reason": str(error), "exit_code": error.exit_code})
+        voice.say(_failure(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os._exit(1)  # the coordinator is gone; nothing is left to say or to flush

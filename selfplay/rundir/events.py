@@ -13,6 +13,7 @@ Every line has `time` (seconds since 1970, UTC) and `event`; the rest depends on
                plan, ranks, samples_per_second,       how it was spread over the machine, and where its time went:
                shares, batches, loss_per_rank, …      `training/statistics.py`
     match      against, score, error, games           a match at the end
+    waiting    reason                                 there is no room on the disk; the run goes on when there is
     stopped    reason                                 the coordinator ends
 
 Nothing that decides what the run computes is read back from here.
@@ -26,6 +27,9 @@ from typing import Any
 
 import msgspec
 
+from selfplay.errors import RunError
+from selfplay.files import is_disk_full
+
 Event = dict[str, Any]
 
 
@@ -34,13 +38,24 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        _end_torn_line(path)
+        self._may_be_torn = True
 
     def add(self, event: str, **facts: Any) -> None:
-        """Append an event now."""
+        """Append an event now. Where the disk has no room it is left out: nothing depends on events.
+
+        Raises `RunError` where the log cannot be written for another reason.
+        """
         line = msgspec.json.encode({"time": round(time.time(), 3), "event": event, **facts})
-        with open(self._path, "ab") as file:
-            file.write(line + b"\n")
+        try:
+            if self._may_be_torn:
+                _end_torn_line(self._path)
+            with open(self._path, "ab") as file:
+                file.write(line + b"\n")
+            self._may_be_torn = False
+        except OSError as error:
+            self._may_be_torn = True
+            if not is_disk_full(error):
+                raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
 
 
 def _end_torn_line(path: Path) -> None:

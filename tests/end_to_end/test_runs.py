@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,35 @@ def test_children_that_stand_still_are_replaced_and_the_bits_stay(undisturbed, t
     assert output.count("ended unexpectedly (hung: not a sign of life for") == 2
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
     wait_for(lambda: not any(map(is_running, stopped)))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 40 MB, with 100 KB left."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system is not allowed here")
+    with open(disk / "filler", "wb") as filler:
+        filler.write(bytes(40 * 2**20 - 100_000))
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_pauses_the_run_until_there_is_room(undisturbed, small_disk):
+    arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], small_disk)))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        events = small_disk / "data" / "events.jsonl"
+        wait_for(lambda: events.exists() and any(event["event"] == "waiting" for event in read_events(events)[0]))
+        assert process.poll() is None
+        assert not [path for path in small_disk.rglob("*") if ".tmp" in path.name]
+        (small_disk / "filler").unlink()
+        output = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 0, output
+    assert "No space left on device; waiting until there is room again" in output
+    assert "there is room again: going on" in output
+    assert (info(small_disk)["fingerprint"], games_of(small_disk)) == undisturbed
 
 
 def ranks_below(pid):
