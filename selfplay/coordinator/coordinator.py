@@ -278,7 +278,7 @@ class Coordinator:
             return
         message = item.message
         if message["event"] == "failed":
-            if not message["no_room"]:  # a clear error: trying again would meet it again
+            if not message.get("no_room"):  # a clear error: trying again would meet it again
                 raise ProcessError(f"{item.child}: {message['reason']}")
             self._no_room = message["reason"]
             if item.child in self.status.workers:
