@@ -80,7 +80,6 @@ class Coordinator:
         self._collector = BatchCollector(run.layout.batch_files, identity)
         self.status = Status(self._rules.info.name, options.rounds)
         self._session_started = time.monotonic()
-        self._first_round: int | None = None
         self._bell = FolderBell(run.layout.root)
         self._something_landed = False
         self._no_room = ""  # what a child could not write
@@ -176,8 +175,8 @@ class Coordinator:
         write_atomically(self._run.model, source.read_bytes())
 
     def _play(self, number: int, games: int) -> None:
-        self._first_round = self._first_round or number
         status = self.status
+        status.first_round = status.first_round or number
         status.round, status.phase = number, "playing"
         status.games_total = self._run.settings.selfplay.games_per_round
         self._events.add("playing", round=number, games=games)
@@ -196,7 +195,9 @@ class Coordinator:
             status.phase_share = 1 - len(missing) / status.games_total
             self._report()
         status.games_done = status.games_total
-        self._say_played(number)
+        if status.total("games"):
+            self._events.add("progress", **status.as_event())
+            self._say(status.played_line())
 
     def _train(self, number: int) -> None:
         status = self.status
@@ -205,11 +206,7 @@ class Coordinator:
         facts = {key: value for key, value in answer.items() if key not in ("event", "line")}
         self._events.add("trained", **facts)
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
-        self._say(
-            f"round {number}/{self._options.rounds} trained in {answer['seconds']:.1f} s: policy loss "
-            f"{answer['policy']:.3f} (floor {answer['policy_floor']:.3f}), value loss {answer['value']:.3f}, "
-            f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
-        )
+        self._say(status.trained_line(answer))
         status.training = answer["line"]
         self._say(answer["line"])
         for reason, number_of in answer["reasons"].items():
@@ -362,33 +359,11 @@ class Coordinator:
 
     def _report(self) -> None:
         status = self.status
-        status.seconds_left = self._estimate_seconds_left()
+        status.seconds_left = status.estimate_seconds_left(time.monotonic() - self._session_started)
         self._show(status)
         if time.monotonic() - self._last_event >= EVENT_SECONDS:
             self._last_event = time.monotonic()
             self._events.add("progress", **status.as_event())
-
-    def _estimate_seconds_left(self) -> float | None:
-        """From the pace of this session; playing and training count as halves of a round."""
-        if self._first_round is None:
-            return None
-        share = self.status.phase_share
-        in_round = 0.5 * share if self.status.phase == "playing" else 0.5 + 0.5 * share
-        done = self.status.round - self._first_round + in_round
-        left = self._options.rounds - self._first_round + 1 - done
-        elapsed = time.monotonic() - self._session_started
-        return elapsed * left / done if done > 0.05 else None
-
-    def _say_played(self, number: int) -> None:
-        status = self.status
-        if not status.total("games"):
-            return
-        self._events.add("progress", **status.as_event())
-        self._say(
-            f"round {number}/{self._options.rounds} played in {status.round_seconds:.1f} s: "
-            f"{status.per_second('games'):.1f} games/s, {status.per_second('simulations'):,.0f} simulations/s, "
-            f"{status.plies_per_game:.1f} plies per game, {status.hit_share:.0%} cache hits"
-        )
 
 
 def _answers(answer: Message, question: Message, until: str) -> bool:

@@ -49,6 +49,7 @@ class Status:
 
     game: str
     rounds: int  # goal
+    first_round: int | None = None  # that this session worked on
     round: int = 0  # being worked on
     phase: str = "starting"  # starting, playing, training, matches, finished
     games_done: int = 0
@@ -77,6 +78,31 @@ class Status:
     def hit_share(self) -> float:
         """Share of leaves that needed no evaluation of their own, 0 to 1."""
         return self.total("hits") / max(1, self.total("lookups"))
+
+    def estimate_seconds_left(self, elapsed: float) -> float | None:
+        """From the pace of this session, `elapsed` seconds old; playing and training count as halves of a round."""
+        if self.first_round is None:
+            return None
+        in_round = 0.5 * self.phase_share if self.phase == "playing" else 0.5 + 0.5 * self.phase_share
+        done = self.round - self.first_round + in_round
+        left = self.rounds - self.first_round + 1 - done
+        return elapsed * left / done if done > 0.05 else None
+
+    def played_line(self) -> str:
+        """This round's games in a line."""
+        return (
+            f"round {self.round}/{self.rounds} played in {self.round_seconds:.1f} s: "
+            f"{self.per_second('games'):.1f} games/s, {self.per_second('simulations'):,.0f} simulations/s, "
+            f"{self.plies_per_game:.1f} plies per game, {self.hit_share:.0%} cache hits"
+        )
+
+    def trained_line(self, answer: Message) -> str:
+        """This round's training in a line, from the trainer's answer."""
+        return (
+            f"round {self.round}/{self.rounds} trained in {answer['seconds']:.1f} s: policy loss "
+            f"{answer['policy']:.3f} (floor {answer['policy_floor']:.3f}), value loss {answer['value']:.3f}, "
+            f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
+        )
 
     def as_event(self) -> dict[str, Any]:
         """The facts of a `progress` event."""
