@@ -4,7 +4,8 @@
     ├── UsageError           the command or a setting is wrong; exit code 2
     ├── GameError            a game is unknown, cannot be loaded, or its rules do not compile
     │   └── LawBroken        a game's rules break a law of the contract
-    ├── ModelError           a model file is missing, damaged, foreign, or of another game
+    ├── ModelError           a model file is missing, foreign, or of another game
+    │   └── ModelDamaged     a model file is torn, or does not match its checksum
     ├── BatchError           a batch file is torn, foreign, or disagrees with itself
     ├── RunError             a run folder cannot be used as asked
     │   └── DiskFullError    there is no room to write; trying again later may work
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SelfplayError(Exception):
@@ -46,6 +48,14 @@ class LawBroken(GameError):
 
 class ModelError(SelfplayError):
     """A model file that cannot be used."""
+
+
+class ModelDamaged(ModelError):
+    """A model file that was written by this program and is not as it was written, or is no model at all."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class BatchError(SelfplayError):

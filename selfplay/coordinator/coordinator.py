@@ -9,6 +9,7 @@ import glob
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,15 +19,15 @@ from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, S
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
-from selfplay.engines.engine import Answer, Ended, Engine, Message
-from selfplay.errors import DiskFullError, ProcessError
+from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
+from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import inference_twin
-from selfplay.samples.collector import BatchCollector, FolderBell, RunIdentity, quarantine
+from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, quarantine
 
 WORKER_SERVICE = "selfplay.worker.process:make_worker"
 TRAINER_SERVICE = "selfplay.training.process:make_trainer"
@@ -34,6 +35,7 @@ TRAINER = "trainer"
 POLL_SECONDS = 0.2
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 EVENT_SECONDS = 2.0  # between two progress events
+MOST_DAMAGES = 3  # of a round's model in one session: then the disk is not to be trusted
 ROOM_SECONDS = 2.0  # between two looks whether a full disk has room again
 ROOM_BYTES = 16 << 20  # that it must have then
 
@@ -82,7 +84,8 @@ class Coordinator:
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
         self._something_landed = False
-        self._no_room = ""  # what a child could not write
+        self._obstacle: DiskFullError | ModelDamaged | None = None  # what a child met
+        self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
         self._last_event = 0.0
         self._last_listing = 0.0
 
@@ -128,6 +131,8 @@ class Coordinator:
                 self._do(step)
             except DiskFullError as error:  # nothing is torn; what is missing is found out and done again
                 self._wait_for_room(str(error))
+            except ModelDamaged as error:
+                self._put_aside(error)
         self.status.phase, self.status.seconds_left = "finished", None
         self._events.add("progress", **self.status.as_event())
 
@@ -142,9 +147,26 @@ class Coordinator:
             case Train(number):
                 self._train(number)
 
+    def _put_aside(self, error: ModelDamaged) -> None:
+        """Quarantine the files of the newest round, which can be trained again, to the same bytes.
+
+        Raises the error where it is about another model, or about the same one again and again.
+        """
+        if not error.path.exists():
+            return  # another child said so before
+        number = self._layout.rounds_with_models()[-1]
+        files = [self._layout.model(number), inference_twin(self._layout.model(number))]
+        self._damages[number] += 1
+        if error.path not in files or number == 0 or self._damages[number] > MOST_DAMAGES:
+            raise error
+        for path in files:
+            place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
+            self._events.add("rejected", file=str(path), reason=str(error))
+        self._models.forget(number)
+        self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
+
     def _wait_for_room(self, reason: str) -> None:
         """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
-        self._no_room = ""
         self._say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
         self._events.add("waiting", reason=reason)
         while not has_room(self._layout.root, ROOM_BYTES):
@@ -169,7 +191,8 @@ class Coordinator:
         self._say(f"round 0: the model {answer['fingerprint'][:12]} {origin}")
 
     def _publish(self, number: int) -> None:
-        """The twin first: workers read the twin, people look at the checkpoint."""
+        """The twin first: workers read the twin, people look at the checkpoint. Raises `ModelDamaged`."""
+        self._models.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
         source = self._layout.model(number)
         write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
         write_atomically(self._run.model, source.read_bytes())
@@ -243,8 +266,6 @@ class Coordinator:
                 return
             parallel = self._run.settings.worker.games_in_parallel
             task = next_task(pending, workers=len(idle) - place, games_in_parallel=parallel)
-            del pending[: len(task)]
-            worker.task, worker.round, worker.state = task, number, "playing"
             message = {
                 "model": str(inference_twin(self._layout.model(number - 1))),
                 "fingerprint": self._models.fingerprint(number - 1),
@@ -253,18 +274,21 @@ class Coordinator:
                 "num_games": len(task),
             }
             self._engine.send(worker.name, message)
+            del pending[: len(task)]
+            worker.task, worker.round, worker.state = task, number, "playing"
 
     def _under_way(self, number: int) -> set[int]:
         """Games of a round that workers are at."""
         return {game for worker in self.status.workers.values() if worker.round == number for game in worker.task}
 
     def _take_all(self) -> list[Answer | Ended]:
-        """Note all that children said, and return it. Raises `DiskFullError` where one had no room to write."""
+        """Note all that children said, and return it. Raises what stood in the way of one and can be helped."""
         items = self._engine.poll(POLL_SECONDS)
         for item in items:
             self._take(item)
-        if self._no_room:
-            raise DiskFullError(self._no_room)
+        if (met := self._obstacle) is not None:
+            self._obstacle = None
+            raise met
         return items
 
     def _take(self, item: Answer | Ended) -> None:
@@ -275,9 +299,9 @@ class Coordinator:
             return
         message = item.message
         if message["event"] == "failed":
-            if not message.get("no_room"):  # a clear error: trying again would meet it again
+            if (helpable := obstacle(message)) is None:  # a clear error: trying again would meet it again
                 raise ProcessError(f"{item.child}: {message['reason']}")
-            self._no_room = message["reason"]
+            self._obstacle = helpable
             if item.child in self.status.workers:
                 self.status.workers[item.child].finish_task()
             return

@@ -26,6 +26,7 @@ from selfplay.games.game import GameInfo
 from selfplay.games.registry import load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
+from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
 from selfplay.training.parallel_plan import Work, check, choose, this_machine
 
@@ -168,7 +169,10 @@ def _check_published(model: Path, layout: RunLayout) -> None:
     from selfplay.network.checkpoint import load_checkpoint
 
     try:
-        name = f"model {load_checkpoint(model).card.fingerprint[:12]}"
+        card = load_checkpoint(model).card
+        name = f"model {card.fingerprint[:12]}"
+        if card.round > 0 and ModelsOnDisk(layout).fingerprint(card.round - 1) == card.parent:
+            return  # this run's round, whose file among the models is gone or damaged
     except ModelError as error:
         name = f"not usable ({error})"
     raise RunError(

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from selfplay.engines.engine import ALIVE, Message, Service, make_service
-from selfplay.errors import DiskFullError, SelfplayError
+from selfplay.engines.engine import ALIVE, Message, Service, failure, make_service
+from selfplay.errors import SelfplayError
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 BEAT_SECONDS = 1.0
@@ -123,12 +123,7 @@ def _answers(service: Service, message: Message) -> Iterator[Message | None]:
     try:
         yield from service.handle(message)
     except SelfplayError as error:
-        yield _failure(error)
-
-
-def _failure(error: SelfplayError) -> Message:
-    no_room = isinstance(error, DiskFullError)
-    return {"event": "failed", "reason": str(error), "exit_code": error.exit_code, "no_room": no_room}
+        yield failure(error)
 
 
 def main() -> None:
@@ -140,7 +135,7 @@ def main() -> None:
     try:
         serve(lambda: make_service(sys.argv[1], msgspec.json.decode(sys.argv[2])), watch, voice)
     except SelfplayError as error:
-        voice.say(_failure(error))
+        voice.say(failure(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os._exit(1)  # the coordinator is gone; nothing is left to say or to flush

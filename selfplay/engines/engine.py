@@ -14,7 +14,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+from selfplay.errors import DiskFullError, ModelDamaged, SelfplayError
 
 Message = dict[str, Any]
 ALIVE = "alive"  # the event by which a child's process says that it runs
@@ -55,6 +58,23 @@ class Engine(Protocol):
     def stop(self, name: str) -> None: ...
 
     def stop_all(self) -> None: ...
+
+
+def failure(error: SelfplayError) -> Message:
+    """What a child says that met a failure in plain words; with what can be helped, if it can."""
+    message: Message = {"event": "failed", "reason": str(error), "exit_code": error.exit_code}
+    if isinstance(error, DiskFullError):
+        message["no_room"] = True
+    if isinstance(error, ModelDamaged):
+        message["damaged"] = str(error.path)
+    return message
+
+
+def obstacle(message: Message) -> DiskFullError | ModelDamaged | None:
+    """The failure again, from such a message, if it is one of those that can be helped."""
+    if message.get("no_room"):
+        return DiskFullError(message["reason"])
+    return ModelDamaged(Path(message["damaged"]), message["reason"]) if "damaged" in message else None
 
 
 def make_service(dotted_name: str, settings: Message) -> Service:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from selfplay.engines.engine import Answer, Ended, Message, Service, make_service
+from selfplay.engines.engine import Answer, Ended, Message, Service, failure, make_service
+from selfplay.errors import DiskFullError, ModelDamaged
 
 
 class InlineEngine:
-    """Every poll gives each child with work one turn; errors of a child surface here as they are."""
+    """Every poll gives each child with work one turn; errors of a child surface here as they are,
+    but for those that a coordinator can help."""
 
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
@@ -42,7 +44,11 @@ class InlineEngine:
             self.stop(name)
 
     def _turn(self, name: str) -> list[Answer | Ended]:
-        for message in self._running[name]:
-            return [] if message is None else [Answer(name, message)]
+        try:
+            for message in self._running[name]:
+                return [] if message is None else [Answer(name, message)]
+        except (DiskFullError, ModelDamaged) as error:
+            del self._running[name]
+            return [Answer(name, failure(error))]
         del self._running[name]
         return []

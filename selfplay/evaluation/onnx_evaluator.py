@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from selfplay.errors import ModelError
+from selfplay.errors import ModelDamaged, ModelError
 from selfplay.evaluation.evaluator import Evaluation, Positions, judge
 from selfplay.files import read_file
 from selfplay.games.game import GameInfo
@@ -50,4 +50,4 @@ def _open_session(content: bytes, path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types for one thing: not a usable model
-        raise ModelError(f"{path}: ONNX Runtime cannot read it ({str(error).splitlines()[0][:200]})") from error
+        raise ModelDamaged(path, f"{path}: ONNX Runtime cannot read it ({str(error).splitlines()[0][:200]})") from error

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from selfplay.errors import ModelError
+from selfplay.errors import ModelDamaged, ModelError
 from selfplay.files import read_file
 from selfplay.games.game import GameInfo
 
@@ -64,9 +64,10 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path, content: bytes) 
             f"{path}: format version {metadata.get('version')}, this program reads 1 to {ONNX_VERSION}; update selfplay"
         )
     if (metadata["version"] != "1" or "checksum" in metadata) and content != sealed(content[:-_SEAL_SIZE]):
-        raise ModelError(
+        raise ModelDamaged(
+            path,
             f"{path}: it does not match its checksum: it was damaged or changed after it was written; "
-            "take it from a copy, or an earlier round with its .pt"
+            "take it from a copy, or an earlier round with its .pt",
         )
     try:
         fields = {
@@ -86,7 +87,7 @@ def read_onnx_card(path: Path) -> ModelCard:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises types of its own, by implementation
-        raise ModelError(f"{path}: not an ONNX file: it was cut short or is something else") from error
+        raise ModelDamaged(path, f"{path}: not an ONNX file: it was cut short or is something else") from error
     return card_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path, content)
 
 

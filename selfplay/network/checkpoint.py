@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from selfplay.config import NetworkSettings, Settings, from_tree, to_tree
-from selfplay.errors import ModelError, UsageError
+from selfplay.errors import ModelDamaged, ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
 from selfplay.network.card import ModelCard, sealed
@@ -168,8 +168,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         table = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what zip, pickle and its own reader raise
-        raise ModelError(
-            f"{path}: not a whole selfplay model ({len(content):,} bytes): it was cut short or is something else"
+        raise ModelDamaged(
+            path, f"{path}: not a whole selfplay model ({len(content):,} bytes): it was cut short or is something else"
         ) from error
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
@@ -209,15 +209,17 @@ def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
         found = fingerprint(checkpoint.weights, checkpoint.average)
         is_whole = table["version"] < 3 or table["checksum"] == checksum(checkpoint)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UsageError) as error:
-        raise ModelError(f"{path}: a selfplay model with parts missing or malformed: {error}") from None
+        raise ModelDamaged(path, f"{path}: a selfplay model with parts missing or malformed: {error}") from None
     if found != checkpoint.card.fingerprint:
-        raise ModelError(
+        raise ModelDamaged(
+            path,
             f"{path}: its tensors have fingerprint {found[:12]}, but it says {checkpoint.card.fingerprint[:12]}: "
-            "the file was changed; take it from a copy or an earlier round"
+            "the file was changed; take it from a copy or an earlier round",
         )
     if not is_whole:
-        raise ModelError(
+        raise ModelDamaged(
+            path,
             f"{path}: it does not match its checksum: it was damaged or changed after it was written; "
-            "take it from a copy or an earlier round"
+            "take it from a copy or an earlier round",
         )
     return checkpoint

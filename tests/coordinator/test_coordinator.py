@@ -6,7 +6,7 @@ from selfplay.coordinator.coordinator import TRAINER, Coordinator, Options
 from selfplay.coordinator.run import RunRequest, open_run
 from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
-from selfplay.errors import ProcessError
+from selfplay.errors import ModelDamaged, ProcessError
 from selfplay.network.card import read_onnx_card
 from selfplay.rundir.events import read_events
 
@@ -90,3 +90,24 @@ def test_a_published_model_that_was_lost_is_published_again(tmp_path):
     (tmp_path / "model.onnx").unlink()
     (tmp_path / "model.pt").unlink()
     assert run(tmp_path, InlineEngine(), rounds=1)[0].round == 1
+
+
+@pytest.mark.parametrize("ending", [".pt", ".onnx"])
+def test_a_damaged_model_of_the_newest_round_is_put_aside_and_trained_again(undisturbed, tmp_path, ending):
+    run(tmp_path, InlineEngine(), rounds=1)
+    path = tmp_path / "data" / "models" / f"round_0001{ending}"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    card, lines = run(tmp_path, InlineEngine(), rounds=2)
+    assert card.fingerprint == undisturbed
+    assert any("round 1 is trained again" in line for line in lines)
+    assert (tmp_path / "data" / "quarantine" / f"models_round_0001{ending}").read_bytes() == content
+
+
+def test_a_damaged_model_of_round_0_ends_the_run_with_what_to_do(tmp_path):
+    run(tmp_path, InlineEngine(), rounds=1)
+    path = tmp_path / "data" / "models" / "round_0000.onnx"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ModelDamaged, match="round_0000.onnx: .*"):
+        run(tmp_path, InlineEngine(), rounds=2)

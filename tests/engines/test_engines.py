@@ -66,9 +66,7 @@ def test_messages_are_answered_in_order_by_each_child(request, kind):
 def test_a_clear_error_travels_as_a_message_and_the_child_lives_on(local):
     local.start("a", SERVICE, {"name": "a"})
     local.send("a", {"do": "fail"})
-    assert answers(local, 1) == [
-        Answer("a", {"event": "failed", "reason": "as asked", "exit_code": 2, "no_room": False})
-    ]
+    assert answers(local, 1) == [Answer("a", {"event": "failed", "reason": "as asked", "exit_code": 2})]
     local.send("a", {"do": "count", "to": 1})
     assert answers(local, 1)[0].message["n"] == 0
 
