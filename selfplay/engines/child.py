@@ -25,6 +25,7 @@ from selfplay.errors import SelfplayError
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 BEAT_SECONDS = 1.0
+STANDARD_OUTPUT = 1
 
 
 class StopWatch:
@@ -77,10 +78,11 @@ class Voice:
         self._signs, self._busy = 0, True
 
     def say(self, message: Message) -> None:
-        """Write one message."""
+        """Write one message, to the descriptor itself: Python aborts at exit where a thread is inside `sys.stdout`."""
+        rest = msgspec.json.encode(message) + b"\n"
         with self._lock:
-            sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
-            sys.stdout.buffer.flush()
+            while rest:
+                rest = rest[os.write(STANDARD_OUTPUT, rest) :]
 
     def say_until_stopped(self, messages: Iterable[Message | None], watch: StopWatch) -> None:
         """Write messages until they or the time of this process end."""

@@ -122,7 +122,7 @@ def test_bad_batches_are_quarantined_and_their_games_played_again(undisturbed, t
     assert output.count("moved to") == 3
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
     reasons = "".join(path.read_text() for path in layout.quarantine.glob("*.reason.txt"))
-    for reason in ("cut short", "says outcome 0", "version is 9, this program reads 1"):
+    for reason in ("cut short", "does not match its checksum", "version is 9, this program reads 1"):
         assert reason in reasons
 
 
