@@ -42,7 +42,7 @@ SELFPLAY = Path(sys.executable).with_name("selfplay")
 FAULTS = Path(__file__).parent / "faults"
 ORPHAN_SECONDS = 2.0  # that a child may outlive its coordinator
 LONGEST_RUN_SECONDS = 300.0
-MEAN_PAUSE_SECONDS = 3.0  # between two kills; a start takes about one
+MEAN_PAUSE_SECONDS = 2.0  # between two kills; a start takes about one
 TARGETS = ("coordinator", "worker", "trainer", "all")
 
 

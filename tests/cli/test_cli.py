@@ -70,7 +70,8 @@ def test_info_tells_what_a_model_is(model, tmp_path):
 
 
 def test_verify_passes_and_fails_with_its_exit_code(tmp_path):
-    run("train", "tictactoe", "--rounds", 1, "--games-per-round", 10, "--set", "search.simulations=4", cwd=tmp_path)
+    small = ["--rounds", 1, "--games-per-round", 10, "--final-games", 0, "--set", "search.simulations=4"]
+    run("train", "tictactoe", *small, cwd=tmp_path)
     assert "all is as it should be" in run("verify", "--replay", 0.5, cwd=tmp_path)
     assert json.loads(run("verify", "data", "--replay", 1, "--json", cwd=tmp_path))["replayed"] == 10
     (tmp_path / "data" / "models" / "round_0000.pt").unlink()
