@@ -243,7 +243,7 @@ def _choose_mode(training: TrainingSettings, work: Work, machine: Machine, devic
     if seconds < SHORTEST_ROUND_SECONDS:
         return "serial", 1, f"small data: a round trains for about {seconds:.1f} s on one core"
     alone = _with_threads(work.step_seconds, machine.cores)
-    shared = _with_threads(work.step_seconds / ranks, machine.cores // ranks) + RANK_SECONDS
+    shared = _with_threads(work.step_seconds / ranks, max(1, machine.cores // ranks)) + RANK_SECONDS
     figures = f"a step should take {1e3 * shared:.0f} ms on {ranks} ranks and {1e3 * alone:.0f} ms with threads alone"
     if shared > WORTH_RANKS * alone:
         return "serial", 1, f"a small network: {figures}"

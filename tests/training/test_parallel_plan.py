@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from selfplay.config import NetworkSettings, TrainingSettings
@@ -116,6 +116,7 @@ def test_wasteful_plans_are_warned_of(connect4, plan, message):
     assert any(message in warning for warning in check(plan, work_of(connect4, SMALL), TWO_CORES))
 
 
+@example("auto", 3, 0, "auto", TWO_CORES)  # more ranks than cores
 @given(
     st.sampled_from(["auto", "serial", "data", "pipeline"]),
     st.integers(0, 9),
