@@ -103,7 +103,6 @@ class Coordinator:
         try:
             self._sweep_leftovers()
             with self._bell:
-                self._sweep()
                 self._work_through_steps()
             reason = "finished"
         except KeyboardInterrupt:
@@ -126,8 +125,12 @@ class Coordinator:
             sweep_leftovers(path.parent, of=glob.escape(path.name))
 
     def _work_through_steps(self) -> None:
-        while not isinstance(step := next_step(self._facts(), rounds=self._options.rounds), Done):
+        while True:
             try:
+                self._sweep()
+                step = next_step(self._facts(), rounds=self._options.rounds)
+                if isinstance(step, Done):
+                    break
                 self._do(step)
             except DiskFullError as error:  # nothing is torn; what is missing is found out and done again
                 self._wait_for_room(str(error))
@@ -154,7 +157,7 @@ class Coordinator:
         """
         if not error.path.exists():
             return  # another child said so before
-        number = self._layout.rounds_with_models()[-1]
+        number = max(self._layout.rounds_with_models(), default=0)
         files = [self._layout.model(number), inference_twin(self._layout.model(number))]
         self._damages[number] += 1
         if error.path not in files or number == 0 or self._damages[number] > MOST_DAMAGES:
@@ -162,7 +165,6 @@ class Coordinator:
         for path in files:
             place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
             self._events.add("rejected", file=str(path), reason=str(error))
-        self._models.forget(number)
         self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
 
     def _wait_for_room(self, reason: str) -> None:

@@ -115,9 +115,8 @@ def _check_batches(
         report.problems += [f"{rejected.path}: {rejected.reason}" for rejected in sweep.rejected]
         report.files += len(sweep.accepted)
         places |= {game.id: path for game in sweep.games}
-        copies = len(read_batch(path).games) - len(sweep.games) if sweep.accepted else 0
-        if copies:
-            report.problems.append(f"{path}: {copies} of its games are in another file too")
+        if sweep.copies:
+            report.problems.append(f"{path}: {sweep.copies} of its games are in another file too")
     report.games = len(places)
     for number in range(1, max(cards, default=0) + 1):
         if lacking := collector.missing(number):
@@ -149,13 +148,13 @@ def _replay(
             run_seed=settings.selfplay.seed,
             round_number=number,
         )
+        filed = {game.number: game for path in set(wanted.values()) for game in read_batch(path).games}
         for played in lockstep.play(list(wanted)):
             if played is not None:
                 report.replayed += 1
-                path = wanted[played.number]
-                filed = next(game for game in read_batch(path).games if game.number == played.number)
-                if difference := _difference(filed, played):
-                    report.problems.append(f"{path}: game {played.number} of round {number} {difference}")
+                if difference := _difference(filed[played.number], played):
+                    place = wanted[played.number]
+                    report.problems.append(f"{place}: game {played.number} of round {number} {difference}")
                 yield f"replaying: {report.replayed}/{len(chosen)} games"
 
 

@@ -21,7 +21,3 @@ class ModelsOnDisk:
                 return None
             self._fingerprints[round_number] = read_onnx_card(inference_twin(model)).fingerprint
         return self._fingerprints[round_number]
-
-    def forget(self, round_number: int) -> None:
-        """The model of this round is no longer there."""
-        self._fingerprints.pop(round_number, None)

@@ -73,6 +73,7 @@ class Sweep:
     games: list[CheckedGame] = field(default_factory=list)  # new ones, in order of file and place
     accepted: list[Path] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    copies: int = 0  # games that were there already, in another file
 
 
 class BatchCollector:
@@ -102,7 +103,9 @@ class BatchCollector:
                 continue
             self._seen.add(path)
             sweep.accepted.append(path)
-            sweep.games += [game for game in games if self._is_new(game)]
+            new = [game for game in games if self._is_new(game)]
+            sweep.games += new
+            sweep.copies += len(games) - len(new)
         return sweep
 
     def missing(self, round_number: int) -> list[int]:

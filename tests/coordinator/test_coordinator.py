@@ -105,6 +105,16 @@ def test_a_damaged_model_of_the_newest_round_is_put_aside_and_trained_again(undi
     assert (tmp_path / "data" / "quarantine" / f"models_round_0001{ending}").read_bytes() == content
 
 
+@pytest.mark.parametrize("ending", [".pt", ".onnx"])
+def test_the_same_holds_where_games_of_the_next_round_are_there(undisturbed, tmp_path, ending):
+    run(tmp_path, InlineEngine(), rounds=2)
+    for path in [*(tmp_path / "data" / "models").glob("round_0002.*"), *tmp_path.glob("model.*")]:
+        path.unlink()
+    path = tmp_path / "data" / "models" / f"round_0001{ending}"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
+
+
 def test_a_damaged_model_of_round_0_ends_the_run_with_what_to_do(tmp_path):
     run(tmp_path, InlineEngine(), rounds=1)
     path = tmp_path / "data" / "models" / "round_0000.onnx"
