@@ -153,14 +153,15 @@ class Coordinator:
     def _put_aside(self, error: ModelDamaged) -> None:
         """Quarantine the files of the newest round, which can be trained again, to the same bytes.
 
-        Raises the error where it is about another model, or about the same one again and again.
+        Raises the error where it is about another model, a second one, or the same one again and again.
         """
         if not error.path.exists():
             return  # another child said so before
         number = max(self._layout.rounds_with_models(), default=0)
         files = [self._layout.model(number), inference_twin(self._layout.model(number))]
         self._damages[number] += 1
-        if error.path not in files or number == 0 or self._damages[number] > MOST_DAMAGES:
+        is_alone = len(self._damages) == 1  # more than one round: no accident, and nothing to go on from
+        if error.path not in files or number == 0 or not is_alone or self._damages[number] > MOST_DAMAGES:
             raise error
         for path in files:
             place = quarantine(Rejected(path, str(error)), self._layout.quarantine)

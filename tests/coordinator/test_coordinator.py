@@ -115,6 +115,16 @@ def test_the_same_holds_where_games_of_the_next_round_are_there(undisturbed, tmp
     assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
 
 
+def test_a_second_damaged_model_ends_the_run_and_stays_where_it_is(tmp_path):
+    run(tmp_path, InlineEngine(), rounds=2)
+    for number in (1, 2):
+        path = tmp_path / "data" / "models" / f"round_000{number}.pt"
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ModelDamaged, match="round_0001.pt: not a whole"):
+        run(tmp_path, InlineEngine(), rounds=3)
+    assert (tmp_path / "data" / "models" / "round_0001.pt").exists()
+
+
 def test_a_damaged_model_of_round_0_ends_the_run_with_what_to_do(tmp_path):
     run(tmp_path, InlineEngine(), rounds=1)
     path = tmp_path / "data" / "models" / "round_0000.onnx"
