@@ -1,6 +1,6 @@
-"""The coordinator: hands out games, supervises, collects, has each round trained, publishes, goes on.
+"""The coordinator: has each round's games played, collects them, has them trained, publishes, goes on.
 
-What to do next comes from `plan.py`; how to do it is here. Loads no torch.
+What to do next comes from `plan.py`, who does it from `crew.py`; how the steps follow each other is here. No torch.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import msgspec
-
-from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step, next_task
+from selfplay.coordinator.crew import Crew
+from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, first_hole, next_step
 from selfplay.coordinator.run import OpenRun
-from selfplay.coordinator.status import Status, WorkerStatus
-from selfplay.coordinator.supervisor import Supervisor
-from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
-from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
+from selfplay.coordinator.status import Status
+from selfplay.engines.engine import Engine
+from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
@@ -29,12 +28,9 @@ from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, quarantine
 
-WORKER_SERVICE = "selfplay.worker.process:make_worker"
-TRAINER_SERVICE = "selfplay.training.process:make_trainer"
-TRAINER = "trainer"
-POLL_SECONDS = 0.2
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 EVENT_SECONDS = 2.0  # between two progress events
+DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
 MOST_DAMAGES = 3  # of a round's model in one session: then the disk is not to be trusted
 ROOM_SECONDS = 2.0  # between two looks whether a full disk has room again
 ROOM_BYTES = 16 << 20  # that it must have then
@@ -76,15 +72,13 @@ class Coordinator:
         self._layout = run.layout
         self._events = EventLog(run.layout.events)
         self._rules = load_rules(run.settings.game.name)
-        self._supervisor = Supervisor(engine, run.layout.log, time.monotonic)
         self._models = ModelsOnDisk(run.layout)
         identity = RunIdentity.of(run.settings, self._rules, self._models.fingerprint)
         self._collector = BatchCollector(run.layout.batch_files, identity)
         self.status = Status(self._rules.info.name, options.rounds)
+        self._crew = Crew(run, engine, status=self.status, events=self._events, say=say)
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
-        self._something_landed = False
-        self._obstacle: DiskFullError | ModelDamaged | None = None  # what a child met
         self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
         self._last_event = 0.0
         self._last_listing = 0.0
@@ -151,22 +145,26 @@ class Coordinator:
                 self._train(number)
 
     def _put_aside(self, error: ModelDamaged) -> None:
-        """Quarantine the files of the newest round, which can be trained again, to the same bytes.
+        """Quarantine the files of a round, which can be trained again, to the same bytes.
 
-        Raises the error where it is about another model, a second one, or the same one again and again.
+        Raises the error where it is about another file, a second round, or the same one again and again.
         """
         if not error.path.exists():
             return  # another child said so before
-        number = max(self._layout.rounds_with_models(), default=0)
-        files = [self._layout.model(number), inference_twin(self._layout.model(number))]
+        number = next((n for n in self._layout.rounds_with_models() if error.path in self._files_of(n)), 0)
         self._damages[number] += 1
         is_alone = len(self._damages) == 1  # more than one round: no accident, and nothing to go on from
-        if error.path not in files or number == 0 or not is_alone or self._damages[number] > MOST_DAMAGES:
+        if number == 0 or not is_alone or self._damages[number] > MOST_DAMAGES:
             raise error
-        for path in files:
+        for path in self._files_of(number):
             place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
             self._events.add("rejected", file=str(path), reason=str(error))
+        self._models.forget(number)
         self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
+
+    def _files_of(self, number: int) -> tuple[Path, Path]:
+        """A round's checkpoint and inference twin."""
+        return self._layout.model(number), inference_twin(self._layout.model(number))
 
     def _wait_for_room(self, reason: str) -> None:
         """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
@@ -178,18 +176,19 @@ class Coordinator:
 
     def _facts(self) -> Facts:
         rounds = self._layout.rounds_with_models()
-        newest = rounds[-1] if rounds else None
+        newest, lost = rounds[-1] if rounds else None, first_hole(rounds)
         if newest is None:
             return Facts(None, False, ())
         model, source = self._run.model, self._layout.model(newest)
         published = same_content(model, source) and same_content(inference_twin(model), inference_twin(source))
-        return Facts(newest, published, tuple(self._collector.missing(newest + 1)))
+        missing = self._collector.missing(newest + 1 if lost is None else lost)
+        return Facts(newest, published, tuple(missing), lost)
 
     # --- the steps -------------------------------------------------------------------------------------------
 
     def _create(self) -> None:
         initial = str(self._run.initial_model) if self._run.initial_model else ""
-        answer = self._ask_trainer({"do": "create", "model": initial}, until="created")
+        answer = self._crew.ask_trainer({"do": "create", "model": initial}, until="created", meanwhile=self._report)
         origin = f"starts from {initial}" if initial else "is untrained"
         self._say(f"round 0: the model {answer['fingerprint'][:12]} {origin}")
 
@@ -206,29 +205,36 @@ class Coordinator:
         status.round, status.phase = number, "playing"
         status.games_total = self._run.settings.selfplay.games_per_round
         self._events.add("playing", round=number, games=games)
-        for worker in status.workers.values():
-            worker.begin_round()
-        self._start_children()
+        self._crew.begin_round(self._options.workers)
+        before = self._layout.model(number - 1)
+        model = {"model": str(inference_twin(before)), "fingerprint": self._models.fingerprint(number - 1)}
         started = time.monotonic()
-        while (missing := self._collector.missing(number)) or self._under_way(number):
-            self._hand_out(number)
-            self._take_all()
-            self._restart()
-            if self._something_landed or self._bell.rang() or self._listing_is_old():
-                self._sweep()
-            status.round_seconds = time.monotonic() - started
+        while missing := self._collector.missing(number):
+            self._crew.hand_out(number, missing, model)
             status.games_done = status.games_total - len(missing)
             status.phase_share = 1 - len(missing) / status.games_total
-            self._report()
-        status.games_done = status.games_total
+            self._follow(started)
+        status.games_done, all_there = status.games_total, time.monotonic()
+        while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
+            self._follow(started)
+        self._crew.let_stragglers_go()
         if status.total("games"):
             self._events.add("progress", **status.as_event())
             self._say(status.played_line())
 
+    def _follow(self, started: float) -> None:
+        """One look at the children and what they wrote, while a round is played."""
+        self._crew.take_all()
+        self._crew.restart()
+        if self._crew.something_landed or self._bell.rang() or self._listing_is_old():
+            self._sweep()
+        self.status.round_seconds = time.monotonic() - started
+        self._report()
+
     def _train(self, number: int) -> None:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
-        answer = self._ask_trainer({"do": "train", "round": number}, until="trained")
+        answer = self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
         facts = {key: value for key, value in answer.items() if key not in ("event", "line")}
         self._events.add("trained", **facts)
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
@@ -238,149 +244,28 @@ class Coordinator:
         for reason, number_of in answer["reasons"].items():
             self._say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
 
-    # --- playing ---------------------------------------------------------------------------------------------
-
-    def _start_children(self) -> None:
-        """Workers on first need, and the trainer, so that it is ready when the games are."""
-        self._start_trainer()
-        settings = self._run.settings
-        for number in range(self._options.workers):
-            name = f"worker_{number}"
-            if name not in self.status.workers:
-                self.status.workers[name] = WorkerStatus(name, heard=time.time())
-                setup = {
-                    "game": settings.game.name,
-                    "out": str(self._layout.worker(number)),
-                    "seed": settings.selfplay.seed,
-                    "device": settings.selfplay.device,
-                    "search": msgspec.to_builtins(settings.search),
-                    "worker": msgspec.to_builtins(settings.worker),
-                }
-                self._supervisor.start(name, WORKER_SERVICE, setup)
-                self.status.workers[name].state = "idle"
-
-    def _hand_out(self, number: int) -> None:
-        """Give idle workers the games that are neither there nor with a worker."""
-        idle = [worker for worker in self.status.workers.values() if worker.state == "idle"]
-        under_way = self._under_way(number) if idle else set()
-        pending = [game for game in self._collector.missing(number) if game not in under_way] if idle else []
-        for place, worker in enumerate(idle):
-            if not pending:
-                return
-            parallel = self._run.settings.worker.games_in_parallel
-            task = next_task(pending, workers=len(idle) - place, games_in_parallel=parallel)
-            message = {
-                "model": str(inference_twin(self._layout.model(number - 1))),
-                "fingerprint": self._models.fingerprint(number - 1),
-                "round": number,
-                "first_game": task.start,
-                "num_games": len(task),
-            }
-            self._engine.send(worker.name, message)
-            del pending[: len(task)]
-            worker.task, worker.round, worker.state = task, number, "playing"
-
-    def _under_way(self, number: int) -> set[int]:
-        """Games of a round that workers are at."""
-        return {game for worker in self.status.workers.values() if worker.round == number for game in worker.task}
-
-    def _take_all(self) -> list[Answer | Ended]:
-        """Note all that children said, and return it. Raises what stood in the way of one and can be helped."""
-        items = self._engine.poll(POLL_SECONDS)
-        for item in items:
-            self._take(item)
-        if (met := self._obstacle) is not None:
-            self._obstacle = None
-            raise met
-        return items
-
-    def _take(self, item: Answer | Ended) -> None:
-        """Note what a child said, in whatever phase the run is."""
-        if isinstance(item, Ended):
-            self._note_death(item)
-            self._something_landed = True
-            return
-        message = item.message
-        if message["event"] == "failed":
-            if (helpable := obstacle(message)) is None:  # a clear error: trying again would meet it again
-                raise ProcessError(f"{item.child}: {message['reason']}")
-            self._obstacle = helpable
-            if item.child in self.status.workers:
-                self.status.workers[item.child].finish_task()
-            return
-        if item.child == TRAINER:
-            if message["event"] == "training":
-                self.status.phase_share = message["step"] / message["steps"]
-                self.status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
-            elif message["event"] == "recovering":
-                self._events.add("recovering", round=message["round"], reason=message["reason"])
-                self._say(f"round {message['round']}: {message['reason']}")
-            return
-        worker = self.status.workers[item.child]
-        worker.heard = time.time()
-        if message["event"] == "progress":
-            worker.take(message)
-        elif message["event"] == "batch":
-            self._supervisor.note_success(item.child)
-            self._something_landed = True
-        elif message["event"] == "done":
-            worker.take(message)
-            worker.finish_task()
-            self._something_landed = True
+    # --- what lands ------------------------------------------------------------------------------------------
 
     def _listing_is_old(self) -> bool:
         return time.monotonic() - self._last_listing > LISTING_SECONDS
 
     def _sweep(self) -> None:
         """Take in batch files that landed; those that cannot be used go to quarantine."""
-        self._last_listing, self._something_landed = time.monotonic(), False
+        self._last_listing, self._crew.something_landed = time.monotonic(), False
         sweep = self._collector.sweep()
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
             self._events.add("rejected", file=str(rejected.path), reason=rejected.reason)
             self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
+        for number, files in Counter(number for _, number in sweep.waiting).items():
+            self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
         for path in sweep.accepted:
             self._events.add("batch", worker=path.parent.name, file=path.name)
-        if sweep.games and self._supervisor.is_up(TRAINER):
-            self._engine.send(TRAINER, {"do": "collect"})
-
-    # --- children --------------------------------------------------------------------------------------------
-
-    def _start_trainer(self) -> None:
-        if not self._supervisor.knows(TRAINER):
-            setup = {"data": str(self._layout.root), "settings": msgspec.to_builtins(self._run.settings)}
-            self._supervisor.start(TRAINER, TRAINER_SERVICE, setup)
-
-    def _ask_trainer(self, message: Message, *, until: str) -> Message:
-        """Send a message and wait for its last answer; a trainer that dies is started anew and asked again."""
-        self._start_trainer()
-        if self._supervisor.is_up(TRAINER):
-            self._engine.send(TRAINER, message)
-        while True:
-            for item in self._take_all():
-                if isinstance(item, Answer) and item.child == TRAINER and _answers(item.message, message, until):
-                    self._supervisor.note_success(TRAINER)
-                    return item.message
-            if TRAINER in self._restart():
-                self._engine.send(TRAINER, message)
-            self._report()
-
-    def _note_death(self, ended: Ended) -> None:
-        how = self._supervisor.describe(ended)
-        self._events.add("died", child=ended.child, code=ended.code, reason=how)
-        pause = self._supervisor.note_death(ended, how)
-        self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
-        worker = self.status.workers.get(ended.child)
-        if worker is not None:
-            worker.state, worker.task, worker.counts = "restarting", range(0), {}
-            worker.restarts += 1
-
-    def _restart(self) -> list[str]:
-        due = self._supervisor.restart_due()
-        for name in due:
-            if name in self.status.workers:
-                self.status.workers[name].state = "idle"
-        return due
+        for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
+            path.unlink(missing_ok=True)
+            self._events.add("copy", worker=path.parent.name, file=path.name)
+        if sweep.games:
+            self._crew.tell_trainer({"do": "collect"})
 
     # --- telling ---------------------------------------------------------------------------------------------
 
@@ -391,8 +276,3 @@ class Coordinator:
         if time.monotonic() - self._last_event >= EVENT_SECONDS:
             self._last_event = time.monotonic()
             self._events.add("progress", **status.as_event())
-
-
-def _answers(answer: Message, question: Message, until: str) -> bool:
-    """Whether this is the last answer to the question, and not to one that was asked before a disk was full."""
-    return bool(answer["event"] == until and answer.get("round") == question.get("round"))

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from selfplay.samples.batch_file import GAMES_PER_FILE
+
+LEAST_STRAGGLING_SECONDS = 4.0  # shorter than this nobody is called slow
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -14,7 +18,8 @@ class Facts:
 
     newest_round: int | None  # newest round whose model is there
     published: bool  # whether the model at the user's path is that model
-    missing_games: tuple[int, ...]  # numbers of the next round's games that are not there
+    missing_games: tuple[int, ...]  # numbers of the games that are not there, of the round to be made next
+    lost_round: int | None = None  # first round before the newest whose model is not there: it is to be made next
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,24 @@ Step = CreateModel | Publish | Play | Train | Done
 
 def next_step(facts: Facts, *, rounds: int) -> Step:
     """The one next thing to do until the run has `rounds` rounds."""
-    if facts.newest_round is None:
+    if facts.newest_round is None or facts.lost_round == 0:
         return CreateModel()
+    if facts.lost_round is not None:
+        return _make(facts.lost_round, facts.missing_games)
     if not facts.published:
         return Publish(facts.newest_round)
     if facts.newest_round >= rounds:
         return Done()
-    if facts.missing_games:
-        return Play(facts.newest_round + 1, facts.missing_games)
-    return Train(facts.newest_round + 1)
+    return _make(facts.newest_round + 1, facts.missing_games)
+
+
+def _make(number: int, missing: tuple[int, ...]) -> Step:
+    return Play(number, missing) if missing else Train(number)
+
+
+def first_hole(rounds: list[int]) -> int | None:
+    """The first round before the last of these (rising) that is not among them."""
+    return next((number for number, there in enumerate(rounds) if number != there), None)
 
 
 def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> range:
@@ -77,3 +91,37 @@ def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> ra
     while end < min(size, len(pending)) and pending[end] == pending[0] + end:
         end += 1
     return range(pending[0], pending[0] + end)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A task that a worker is at."""
+
+    games: range
+    seconds: float  # since it was handed out
+
+
+def straggling(
+    attempts: list[Attempt], missing: list[int], *, slowest_seconds: float | None
+) -> tuple[int, range] | None:
+    """The task that an idle worker should play too: its place among the attempts, and the games that are left of it.
+
+    One that has taken twice as long as the slowest that is done (backup tasks, Dean and Ghemawat 2004), and that
+    nobody plays a second time yet. What is left begins where one of its batch files begins, so that both copies of a
+    file are equal, name and bytes.
+
+    Args:
+        attempts: what workers are at, of the round.
+        missing: numbers of the round's games that are not there, rising.
+        slowest_seconds: of the round's tasks that are done; None = none is, and nothing can be said.
+    """
+    if slowest_seconds is None:
+        return None
+    limit = max(LEAST_STRAGGLING_SECONDS, 2.0 * slowest_seconds)
+    for place, attempt in sorted(enumerate(attempts), key=lambda item: -item[1].seconds):
+        first = next((game for game in missing if game in attempt.games), None)
+        copies = sum(first in other.games for other in attempts)
+        if attempt.seconds > limit and first is not None and copies == 1:
+            start = first - (first - attempt.games.start) % GAMES_PER_FILE
+            return place, range(start, attempt.games.stop)
+    return None

@@ -18,6 +18,7 @@ class WorkerStatus:
     state: str = "starting"  # starting, playing, idle, restarting
     round: int = 0  # of its task
     task: range = range(0)
+    task_began: float = 0.0  # seconds on a clock that never jumps
     counts: dict[str, int] = field(default_factory=dict)  # of its current task
     finished: dict[str, int] = field(default_factory=dict)  # of its finished tasks in this round
     memory: int = 0  # MB
@@ -29,10 +30,18 @@ class WorkerStatus:
         self.counts = {name: int(message[name]) for name in COUNTS}
         self.memory = int(message["memory"])
 
+    def begin_task(self, number: int, task: range, now: float) -> None:
+        """Be at some games of a round."""
+        self.task, self.round, self.state, self.task_began = task, number, "playing", now
+
     def finish_task(self) -> None:
         """Keep the task's counts and be free."""
         self.finished = {name: self.total(name) for name in COUNTS}
-        self.counts, self.task, self.state = {}, range(0), "idle"
+        self.drop_task("idle")
+
+    def drop_task(self, state: str) -> None:
+        """Forget the task: its process is gone, or done with it."""
+        self.counts, self.task, self.state = {}, range(0), state
 
     def begin_round(self) -> None:
         """Count from zero."""

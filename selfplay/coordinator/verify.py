@@ -113,10 +113,13 @@ def _check_batches(
         yield f"batch files: {looked_at}/{len(files)}"
         sweep = collector.sweep()
         report.problems += [f"{rejected.path}: {rejected.reason}" for rejected in sweep.rejected]
-        report.files += len(sweep.accepted)
+        report.problems += [
+            f"{path}: the model of round {number} that played it is not there" for path, number in sweep.waiting
+        ]
+        report.files += len(sweep.accepted) + len(sweep.copies)
         places |= {game.id: path for game in sweep.games}
-        if sweep.copies:
-            report.problems.append(f"{path}: {sweep.copies} of its games are in another file too")
+        if sweep.games_copied:
+            report.problems.append(f"{path}: {sweep.games_copied} of its games are in another file too")
     report.games = len(places)
     for number in range(1, max(cards, default=0) + 1):
         if lacking := collector.missing(number):

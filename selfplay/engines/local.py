@@ -55,7 +55,7 @@ class LocalEngine:
         self._silent_seconds, self._stuck_seconds = silent_seconds, stuck_seconds
         self._looked = time.monotonic()
         self._children: dict[str, _Child] = {}
-        self._arrived: queue.SimpleQueue[Answer | Ended] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[tuple[_Child, Answer | Ended]] = queue.SimpleQueue()
 
     def start(self, name: str, service: str, settings: Message) -> None:
         # One thread for every math library in a child: the cores are shared out by the number of children. The
@@ -93,13 +93,14 @@ class LocalEngine:
             stdin.flush()
 
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]:
-        arrived: list[Answer | Ended] = []
+        arrived: list[tuple[_Child, Answer | Ended]] = []
         with contextlib.suppress(queue.Empty):
             arrived.append(self._arrived.get(timeout=timeout_seconds))
             while True:
                 arrived.append(self._arrived.get_nowait())
         self._kill_the_hung()
-        return [item for item in arrived if item.child in self._children]
+        # Nothing from one that was stopped meanwhile, nor from the one that had the name before.
+        return [item for child, item in arrived if self._children.get(item.child) is child]
 
     def _kill_the_hung(self) -> None:
         """Their readers then report their end."""
@@ -151,7 +152,5 @@ class LocalEngine:
                     message = msgspec.json.decode(line)
                     child.hear(message)
                     if message.get("event") != ALIVE:
-                        self._arrived.put(Answer(name, message))
-        code = child.process.wait()
-        if self._children.get(name) is child:  # not one that was stopped or replaced
-            self._arrived.put(Ended(name, code, child.reason))
+                        self._arrived.put((child, Answer(name, message)))
+        self._arrived.put((child, Ended(name, child.process.wait(), child.reason)))

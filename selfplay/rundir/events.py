@@ -7,6 +7,8 @@ Every line has `time` (seconds since 1970, UTC) and `event`; the rest depends on
     progress   round, games, workers                  every few seconds: per worker its state and counts
     batch      worker, round, file, games             a batch file was accepted
     rejected   file, reason                           a batch file went to quarantine
+    straggling worker, round, games                   an idle worker plays this worker's last games too
+    copy       worker, file                           all games of this file were there already: it was removed
     died       child, code, reason                    a child process ended by itself, or was killed because it hung
     recovering round, reason                          ranks of the trainer failed, the round's training starts again
     trained    round, losses, positions, seconds,     a round was trained, with the model's fingerprint

@@ -72,8 +72,10 @@ class Sweep:
 
     games: list[CheckedGame] = field(default_factory=list)  # new ones, in order of file and place
     accepted: list[Path] = field(default_factory=list)
+    copies: list[Path] = field(default_factory=list)  # all of whose games were there already, in other files
+    waiting: list[tuple[Path, int]] = field(default_factory=list)  # for the model of that round
     rejected: list[Rejected] = field(default_factory=list)
-    copies: int = 0  # games that were there already, in another file
+    games_copied: int = 0  # games that were there already, in another file
 
 
 class BatchCollector:
@@ -89,32 +91,55 @@ class BatchCollector:
         self._list_files = list_files
         self._identity = identity
         self._seen: set[Path] = set()
+        self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> its round
 
     def sweep(self) -> Sweep:
-        """Take in what is new. Files that were rejected count as unseen, so that a replayed one is read again."""
+        """Take in what is new. Files that were rejected count as unseen, so that a replayed one is read again; those
+        whose model is not there wait for it, since a lost model is trained again to the same bytes.
+
+        Raises what `model_of_round` raises; nothing counts as taken in then.
+        """
         sweep = Sweep()
-        for path in self._list_files():
-            if path in self._seen:
-                continue
-            try:
-                games = self._check(path)
-            except BatchError as error:
-                sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
-                continue
-            self._seen.add(path)
-            sweep.accepted.append(path)
-            new = [game for game in games if self._is_new(game)]
-            sweep.games += new
-            sweep.copies += len(games) - len(new)
+        try:
+            for path in self._unseen():
+                self._take_in(path, sweep)
+        except Exception:
+            self._seen.difference_update(sweep.accepted, sweep.copies)
+            for game in sweep.games:
+                del self.games[game.id]
+            raise
         return sweep
+
+    def _unseen(self) -> list[Path]:
+        """Files to look into."""
+        there = {number for number in set(self._waiting.values()) if self._identity.model_of_round(number) is not None}
+        left_alone = {path for path, number in self._waiting.items() if number not in there}
+        return [path for path in self._list_files() if path not in self._seen and path not in left_alone]
+
+    def _take_in(self, path: Path, sweep: Sweep) -> None:
+        self._waiting.pop(path, None)
+        try:
+            batch = read_batch(path)
+            if self._check_header(batch):
+                games = self._check_games(batch)
+            else:
+                self._waiting[path] = batch.round - 1
+                sweep.waiting.append((path, batch.round - 1))
+                return
+        except BatchError as error:
+            sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
+            return
+        self._seen.add(path)
+        new = [game for game in games if self._is_new(game)]
+        (sweep.accepted if new else sweep.copies).append(path)
+        sweep.games += new
+        sweep.games_copied += len(games) - len(new)
 
     def missing(self, round_number: int) -> list[int]:
         """Numbers of the games of a round that are not there yet."""
         return [n for n in range(self._identity.games_per_round) if (round_number, n) not in self.games]
 
-    def _check(self, path: Path) -> list[CheckedGame]:
-        batch = read_batch(path)
-        self._check_header(batch)
+    def _check_games(self, batch: Batch) -> list[CheckedGame]:
         games = [self._check_game(batch.round, record) for record in batch.games]
         if not games:
             raise BatchError("it holds no games")
@@ -125,18 +150,20 @@ class BatchCollector:
                 )
         return games
 
-    def _check_header(self, batch: Batch) -> None:
+    def _check_header(self, batch: Batch) -> bool:
+        """Whether all can be judged: whether the model is there. Raises `BatchError` for what is not of this run."""
         identity, info = self._identity, self._identity.rules.info
         model = identity.model_of_round(batch.round - 1)
         expected = {
             "game": (batch.game, info.name),
             "rules": (batch.rules, info.rules_hash),
             "search": (batch.search, msgspec.to_builtins(identity.search)),
-            "model": (batch.model, model),
+            "model": (batch.model, model or batch.model),
         }
         for name, (found, wanted) in expected.items():
             if found != wanted:
                 raise BatchError(f"its {name} is {found}, this run's round {batch.round} is played with {wanted}")
+        return model is not None
 
     def _check_game(self, round_number: int, record: GameRecord) -> CheckedGame:
         identity = self._identity

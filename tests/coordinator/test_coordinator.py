@@ -2,11 +2,13 @@
 
 import pytest
 
-from selfplay.coordinator.coordinator import TRAINER, Coordinator, Options
+from selfplay.coordinator import plan
+from selfplay.coordinator.coordinator import Coordinator, Options
+from selfplay.coordinator.crew import TRAINER
 from selfplay.coordinator.run import RunRequest, open_run
 from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
-from selfplay.errors import ModelDamaged, ProcessError
+from selfplay.errors import ModelDamaged, ProcessError, RunError
 from selfplay.network.card import read_onnx_card
 from selfplay.rundir.events import read_events
 
@@ -41,8 +43,9 @@ class FailingEngine(InlineEngine):
         return super().poll(timeout_seconds)
 
 
-def run(tmp_path, engine, rounds=2, workers=2):
-    opened = open_run(RunRequest(tmp_path / "data", tmp_path / "model.pt", game="tictactoe", assignments=SMALL))
+def run(tmp_path, engine, rounds=2, workers=2, seed=0):
+    settings = {**SMALL, "selfplay": {**SMALL["selfplay"], "seed": seed}}
+    opened = open_run(RunRequest(tmp_path / "data", tmp_path / "model.pt", game="tictactoe", assignments=settings))
     lines = []
     Coordinator(
         opened, Options(workers=workers, rounds=rounds), engine, show=lambda status: None, say=lines.append
@@ -131,3 +134,79 @@ def test_a_damaged_model_of_round_0_ends_the_run_with_what_to_do(tmp_path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ModelDamaged, match="round_0000.onnx: .*"):
         run(tmp_path, InlineEngine(), rounds=2)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".onnx"])
+def test_a_lost_model_of_an_older_round_is_trained_again(undisturbed, tmp_path, ending):
+    run(tmp_path, InlineEngine(), rounds=2)
+    (tmp_path / "data" / "models" / f"round_0001{ending}").unlink()
+    assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
+    assert (tmp_path / "data" / "models" / f"round_0001{ending}").exists()
+    assert not (tmp_path / "data" / "quarantine").exists(), "games that it played wait for it"
+
+
+def test_a_damaged_inference_twin_of_an_older_round_is_made_again(undisturbed, tmp_path):
+    run(tmp_path, InlineEngine(), rounds=2)
+    path = tmp_path / "data" / "models" / "round_0001.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    card, lines = run(tmp_path, InlineEngine(), rounds=2)
+    assert card.fingerprint == undisturbed
+    assert any("round 1 is trained again" in line for line in lines)
+    assert path.read_bytes() == whole
+
+
+def test_a_model_that_later_rounds_were_not_trained_from_is_refused_and_no_game_put_aside(tmp_path):
+    run(tmp_path / "other", InlineEngine(), rounds=1, seed=3)
+    run(tmp_path, InlineEngine(), rounds=2)
+    for ending in (".pt", ".onnx"):
+        other = tmp_path / "other" / "data" / "models" / f"round_0001{ending}"
+        (tmp_path / "data" / "models" / other.name).write_bytes(other.read_bytes())
+    with pytest.raises(RunError, match="but round 1 was trained from .* one of the two is not of this run"):
+        run(tmp_path, InlineEngine(), rounds=3)
+    assert not (tmp_path / "data" / "quarantine").exists()
+
+
+class Stalling(InlineEngine):
+    """Gives a worker no turn from its n-th on, until it is started anew."""
+
+    def __init__(self, victim, turn):
+        super().__init__()
+        self.victim, self.turns_left = victim, turn
+        self.starts = []
+
+    def start(self, name, service, settings):
+        super().start(name, service, settings)
+        self.starts.append(name)
+        if self.starts.count(self.victim) == 2:
+            self.victim = ""
+
+    def _turn(self, name):
+        if name == self.victim:
+            self.turns_left -= 1
+            if self.turns_left < 0:
+                return []
+        return super()._turn(name)
+
+
+def test_games_of_a_straggler_are_played_by_idle_workers_too(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "LEAST_STRAGGLING_SECONDS", 0.0)
+    engine = Stalling("worker_1", 3)
+    card, lines = run(tmp_path, engine)
+    assert card.fingerprint == undisturbed
+    assert sum("an idle worker plays its last 12 too" in line for line in lines) == 1
+    assert engine.starts == ["trainer", "worker_0", "worker_1", "worker_1"], "let go once its games are there"
+    events = [event["event"] for event in read_events(tmp_path / "data" / "events.jsonl")[0]]
+    assert "straggling" in events
+    assert "died" not in events
+
+
+def test_the_second_copy_of_a_file_is_removed(undisturbed, tmp_path):
+    run(tmp_path, InlineEngine(), rounds=1)
+    original = tmp_path / "data" / "worker_0" / "batch_r0001_g000000.json"
+    copy = tmp_path / "data" / "worker_7" / original.name
+    copy.parent.mkdir()
+    copy.write_bytes(original.read_bytes())
+    assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
+    assert original.exists()
+    assert not copy.exists()

@@ -2,7 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Train, next_step, next_task
+from selfplay.coordinator.plan import (
+    Attempt,
+    CreateModel,
+    Done,
+    Facts,
+    Play,
+    Publish,
+    Train,
+    first_hole,
+    next_step,
+    next_task,
+    straggling,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +28,9 @@ from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, T
         (Facts(1, False, (0, 1)), Publish(1)),
         (Facts(2, True, (0, 1)), Done()),
         (Facts(3, True, (0, 1)), Done()),
+        (Facts(3, False, (), lost_round=1), Train(1)),
+        (Facts(3, True, (4,), lost_round=1), Play(1, (4,))),
+        (Facts(3, True, (4,), lost_round=0), CreateModel()),
     ],
 )
 def test_the_next_step_follows_from_what_is_there(facts, step):
@@ -47,3 +62,30 @@ def test_small_rounds_are_split_evenly_and_large_ones_in_shrinking_tasks():
         del left[: len(task)]
     assert sizes[0] == 1250
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(("rounds", "hole"), [([], None), ([0, 1, 2], None), ([1, 2], 0), ([0, 1, 4, 6], 2)])
+def test_a_lost_round_is_the_first_that_is_not_there(rounds, hole):
+    assert first_hole(rounds) == hole
+
+
+def test_a_task_that_takes_twice_as_long_as_the_slowest_finished_one_is_straggling():
+    attempts, missing = [Attempt(range(25), 20.1), Attempt(range(25, 50), 30.0)], [13, 14, 30, 49]
+    assert straggling(attempts, missing, slowest_seconds=None) is None, "nothing to compare with"
+    assert straggling(attempts, missing, slowest_seconds=15.0) is None
+    assert straggling(attempts, missing, slowest_seconds=10.0) == (1, range(25, 50)), "the slowest first"
+    assert straggling(attempts, [13, 14], slowest_seconds=10.0) == (0, range(10, 25)), "from where a file begins"
+    copied = [*attempts, Attempt(range(25, 50), 1.0)]
+    assert straggling(copied, missing, slowest_seconds=10.0) == (0, range(10, 25)), "nobody is copied twice"
+    assert straggling([Attempt(range(5), 3.0)], [1], slowest_seconds=0.1) is None, "too short to tell"
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.data())
+def test_the_files_of_a_copy_are_files_of_its_task(start, length, data):
+    task = range(start, start + length)
+    missing = sorted(data.draw(st.sets(st.sampled_from(task), min_size=1)))
+    _, copy = straggling([Attempt(task, 9.0)], missing, slowest_seconds=1.0)
+    assert set(missing) <= set(copy) <= set(task)
+    assert (copy.start - task.start) % 10 == 0
+    assert copy.stop == task.stop
+    assert copy.start > missing[0] - 10

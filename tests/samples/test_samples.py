@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfplay.config import SearchSettings, TrainingSettings
-from selfplay.errors import BatchError
+from selfplay.errors import BatchError, ModelDamaged
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.symmetry import tables
@@ -22,7 +22,7 @@ from selfplay.samples.batch_file import (
     read_batch,
     sparse_policy,
 )
-from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, quarantine
+from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, Sweep, quarantine
 from selfplay.samples.pool import TrainingDataPool
 from selfplay.samples.window import newest_games, window_size
 from selfplay.samples.writer import WorkerDataWriter, batch_name
@@ -46,10 +46,8 @@ def header_of(rules, round_number=1, model="m0"):
     )  # fmt: skip
 
 
-def identity_of(rules):
-    return RunIdentity(
-        rules=rules, search=SEARCH, seed=SEED, games_per_round=GAMES, model_of_round={0: "m0", 1: "m1"}.get
-    )
+def identity_of(rules, model_of_round={0: "m0", 1: "m1"}.get):
+    return RunIdentity(rules=rules, search=SEARCH, seed=SEED, games_per_round=GAMES, model_of_round=model_of_round)
 
 
 @pytest.fixture
@@ -76,8 +74,8 @@ def changed(content, old, new):
     return body + mark + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
 
 
-def collector_of(folder, rules):
-    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules))
+def collector_of(folder, rules, *model_of_round):
+    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules, *model_of_round))
 
 
 # --- the format --------------------------------------------------------------------------------------------------
@@ -226,6 +224,9 @@ def test_new_files_are_taken_in_once(folder, tictactoe, games):
     write(folder, tictactoe, games[8:], "worker_1/batch_r0001_g000008.json")
     assert [game.record.number for game in collector.sweep().games] == [10, 11], "second copies are dropped"
     assert collector.missing(1) == []
+    whole_copy = write(folder, tictactoe, games[:10], "worker_2/batch_r0001_g000000.json")
+    sweep = collector.sweep()
+    assert (sweep.copies, sweep.games_copied, sweep.accepted) == ([whole_copy], 10, [])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,6 @@ def test_new_files_are_taken_in_once(folder, tictactoe, games):
     [
         ({"model": "other"}, "its model is other"),
         ({"round_number": 2}, "its model is m0, this run's round 2 is played with m1"),
-        ({"round_number": 3, "model": "m2"}, "played with None"),
     ],
 )
 def test_batches_of_another_model_or_round_are_rejected(folder, tictactoe, games, header, message):
@@ -241,6 +241,38 @@ def test_batches_of_another_model_or_round_are_rejected(folder, tictactoe, games
     sweep = collector_of(folder, tictactoe).sweep()
     assert not sweep.games
     assert message in sweep.rejected[0].reason
+
+
+def test_batches_wait_for_a_model_that_is_not_there(folder, tictactoe):
+    models = {0: "m0", 1: "m1"}
+    games = played(tictactoe, range(GAMES), 3)
+    path = write(folder, tictactoe, games, round_number=3, model="m2")
+    collector = collector_of(folder, tictactoe, models.get)
+    sweep = collector.sweep()
+    assert (sweep.games, sweep.rejected, sweep.waiting) == ([], [], [(path, 2)])
+    assert collector.sweep() == Sweep()
+    models[2] = "m2"
+    assert len(collector.sweep().games) == len(games)
+    assert collector.missing(3) == []
+
+
+def test_a_sweep_that_meets_a_damaged_model_takes_nothing_in(folder, tictactoe, games):
+    damaged = [True]
+
+    def model_of_round(number):
+        if number == 1 and damaged:
+            raise ModelDamaged(folder / "round_0001.pt", "flipped")
+        return f"m{number}"
+
+    write(folder, tictactoe, games)
+    later = played(tictactoe, range(GAMES), 2)
+    write(folder, tictactoe, later, "worker_1/batch_r0002_g000000.json", round_number=2, model="m1")
+    collector = collector_of(folder, tictactoe, model_of_round)
+    with pytest.raises(ModelDamaged):
+        collector.sweep()
+    assert len(collector.missing(1)) == len(games)
+    damaged.clear()
+    assert len(collector.sweep().games) == 2 * len(games)
 
 
 def test_foreign_torn_and_newer_files_are_rejected_with_the_reason(folder, tictactoe, connect4, games):

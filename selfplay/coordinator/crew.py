@@ -1,0 +1,236 @@
+"""The children of a run: workers and the trainer. Gives them work, notes what they say, replaces who is lost.
+
+Knows how to keep children at work, not what the run needs next (`plan.py`), and no files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from selfplay.coordinator.plan import Attempt, next_task, straggling
+from selfplay.coordinator.run import OpenRun
+from selfplay.coordinator.status import Status, WorkerStatus
+from selfplay.coordinator.supervisor import Supervisor
+from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
+from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
+from selfplay.rundir.events import EventLog
+
+WORKER_SERVICE = "selfplay.worker.process:make_worker"
+TRAINER_SERVICE = "selfplay.training.process:make_trainer"
+TRAINER = "trainer"
+POLL_SECONDS = 0.2
+
+
+class Crew:
+    """Workers and trainer of one coordinator.
+
+    Args:
+        run: what they work on.
+        engine: runs them.
+        status: what is known of them is noted there.
+        events: what happens to them is written there.
+        say: gets a line when something happened that people want to read.
+    """
+
+    def __init__(
+        self, run: OpenRun, engine: Engine, *, status: Status, events: EventLog, say: Callable[[str], None]
+    ) -> None:
+        self.something_landed = False  # in a worker's folder, as far as they say
+        self._run = run
+        self._engine = engine
+        self._workers = status.workers
+        self._status = status
+        self._events = events
+        self._say = say
+        self._supervisor = Supervisor(engine, run.layout.log, time.monotonic)
+        self._obstacle: DiskFullError | ModelDamaged | None = None  # what a child met
+        self._slowest_seconds: float | None = None  # task of this round that is done
+        self._straggling: set[str] = set()  # workers whose games others play too
+
+    # --- playing ---------------------------------------------------------------------------------------------
+
+    def begin_round(self, workers: int) -> None:
+        """See that so many workers are there, and the trainer, so that it is ready when the games are."""
+        self._slowest_seconds = None
+        self._start_trainer()
+        for worker in self._workers.values():
+            worker.begin_round()
+        settings = self._run.settings
+        for number in range(workers):
+            name = f"worker_{number}"
+            if name not in self._workers:
+                setup = {
+                    "game": settings.game.name,
+                    "out": str(self._run.layout.worker(number)),
+                    "seed": settings.selfplay.seed,
+                    "device": settings.selfplay.device,
+                    "search": msgspec.to_builtins(settings.search),
+                    "worker": msgspec.to_builtins(settings.worker),
+                }
+                self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
+                self._supervisor.start(name, WORKER_SERVICE, setup)
+
+    def hand_out(self, number: int, missing: list[int], model: Message) -> None:
+        """Give idle workers the missing games of a round that no worker is at; then those of stragglers once more.
+
+        Args:
+            number: the round.
+            missing: numbers of its games that are not there, rising.
+            model: `model` and `fingerprint` of a worker's task.
+        """
+        idle = [worker for worker in self._workers.values() if worker.state == "idle"]
+        under_way = self.under_way(number) if idle else set()
+        pending = [game for game in missing if game not in under_way]
+        for place, worker in enumerate(idle):
+            if pending:
+                parallel = self._run.settings.worker.games_in_parallel
+                task = next_task(pending, workers=len(idle) - place, games_in_parallel=parallel)
+                del pending[: len(task)]
+            elif (copy := self._copy_of_straggler(number, missing)) is not None:
+                task = copy
+            else:
+                return
+            games = {"round": number, "first_game": task.start, "num_games": len(task)}
+            self._engine.send(worker.name, {**model, **games})
+            worker.begin_task(number, task, time.monotonic())
+
+    def _copy_of_straggler(self, number: int, missing: list[int]) -> range | None:
+        """Games of a straggler that another worker shall play too: equal they will be, the first copy counts."""
+        at_work = [worker for worker in self._workers.values() if worker.state == "playing" and worker.round == number]
+        now = time.monotonic()
+        attempts = [Attempt(worker.task, now - worker.task_began) for worker in at_work]
+        found = straggling(attempts, missing, slowest_seconds=self._slowest_seconds)
+        if found is None:
+            return None
+        place, games = found
+        straggler = at_work[place]
+        self._straggling.add(straggler.name)
+        self._events.add("straggling", worker=straggler.name, round=number, games=len(games))
+        self._say(
+            f"{straggler.name} has been at its games for {attempts[place].seconds:.0f} s, others took "
+            f"{self._slowest_seconds:.0f} s at most: an idle worker plays its last {len(games)} too"
+        )
+        return games
+
+    def under_way(self, number: int) -> set[int]:
+        """Games of a round that workers are at."""
+        return {game for worker in self._workers.values() if worker.round == number for game in worker.task}
+
+    def is_awaited(self, number: int) -> bool:
+        """Whether a worker is about to say that it is done with its part of a round; stragglers are not awaited."""
+        at_work = (worker.name for worker in self._workers.values() if worker.round == number and worker.task)
+        return any(name not in self._straggling for name in at_work)
+
+    def let_stragglers_go(self) -> None:
+        """All games of the round are there: who is still at some is started anew, to be free for the next."""
+        for name in self._straggling:
+            worker = self._workers[name]
+            if worker.state == "playing":
+                self._supervisor.replace(name)
+                worker.drop_task("idle")
+        self._straggling.clear()
+
+    # --- the trainer -----------------------------------------------------------------------------------------
+
+    def tell_trainer(self, message: Message) -> None:
+        """Send a message whose answer does not matter, if the trainer is there."""
+        if self._supervisor.is_up(TRAINER):
+            self._engine.send(TRAINER, message)
+
+    def ask_trainer(self, message: Message, *, until: str, meanwhile: Callable[[], None]) -> Message:
+        """Send a message and wait for its last answer; a trainer that dies is started anew and asked again."""
+        self._start_trainer()
+        self.tell_trainer(message)
+        while True:
+            for item in self.take_all():
+                if isinstance(item, Answer) and item.child == TRAINER and _answers(item.message, message, until):
+                    self._supervisor.note_success(TRAINER)
+                    return item.message
+            if TRAINER in self.restart():
+                self._engine.send(TRAINER, message)
+            meanwhile()
+
+    def _start_trainer(self) -> None:
+        if not self._supervisor.knows(TRAINER):
+            setup = {"data": str(self._run.layout.root), "settings": msgspec.to_builtins(self._run.settings)}
+            self._supervisor.start(TRAINER, TRAINER_SERVICE, setup)
+
+    # --- what they say ---------------------------------------------------------------------------------------
+
+    def take_all(self) -> list[Answer | Ended]:
+        """Note all that children said, and return it. Raises what stood in the way of one and can be helped."""
+        items = self._engine.poll(POLL_SECONDS)
+        for item in items:
+            self._take(item)
+        if (met := self._obstacle) is not None:
+            self._obstacle = None
+            raise met
+        return items
+
+    def restart(self) -> list[str]:
+        """Start those anew whose pause is over; their names."""
+        due = self._supervisor.restart_due()
+        for name in due:
+            if name in self._workers:
+                self._workers[name].state = "idle"
+        return due
+
+    def _take(self, item: Answer | Ended) -> None:
+        """Note what a child said, in whatever phase the run is."""
+        if isinstance(item, Ended):
+            self._note_death(item)
+        elif item.message["event"] == "failed":
+            self._note_failure(item)
+        elif item.child == TRAINER:
+            self._take_from_trainer(item.message)
+        else:
+            self._take_from_worker(self._workers[item.child], item.message)
+
+    def _take_from_trainer(self, message: Message) -> None:
+        if message["event"] == "training":
+            self._status.phase_share = message["step"] / message["steps"]
+            self._status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
+        elif message["event"] == "recovering":
+            self._events.add("recovering", round=message["round"], reason=message["reason"])
+            self._say(f"round {message['round']}: {message['reason']}")
+
+    def _take_from_worker(self, worker: WorkerStatus, message: Message) -> None:
+        worker.heard = time.time()
+        if message["event"] == "progress":
+            worker.take(message)
+        elif message["event"] == "batch":
+            self._supervisor.note_success(worker.name)
+            self.something_landed = True
+        elif message["event"] == "done":
+            worker.take(message)
+            self._slowest_seconds = max(self._slowest_seconds or 0.0, time.monotonic() - worker.task_began)
+            self._straggling.discard(worker.name)
+            worker.finish_task()
+            self.something_landed = True
+
+    def _note_failure(self, answer: Answer) -> None:
+        if (helpable := obstacle(answer.message)) is None:  # a clear error: trying again would meet it again
+            raise ProcessError(f"{answer.child}: {answer.message['reason']}")
+        self._obstacle = helpable
+        if answer.child in self._workers:
+            self._workers[answer.child].finish_task()
+
+    def _note_death(self, ended: Ended) -> None:
+        self.something_landed = True
+        how = self._supervisor.describe(ended)
+        self._events.add("died", child=ended.child, code=ended.code, reason=how)
+        pause = self._supervisor.note_death(ended, how)
+        self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
+        if ended.child in self._workers:
+            worker = self._workers[ended.child]
+            self._straggling.discard(worker.name)
+            worker.drop_task("restarting")
+            worker.restarts += 1
+
+
+def _answers(answer: Message, question: Message, until: str) -> bool:
+    """Whether this is the last answer to the question, and not to one that was asked before a disk was full."""
+    return bool(answer["event"] == until and answer.get("round") == question.get("round"))
