@@ -34,7 +34,8 @@ import psutil
 from rich.console import Console
 
 from selfplay.network.checkpoint import load_checkpoint
-from selfplay.rundir.events import read_events
+from selfplay.rundir.event_types import Started, Stopped
+from selfplay.rundir.events import EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import read_batch
 
@@ -157,10 +158,10 @@ def outcome(run: Run) -> Outcome:
     if layout.quarantine.exists():
         problems += [f"in quarantine: {path}" for path in layout.quarantine.iterdir()]
     lines = layout.events.read_bytes().splitlines()
-    events, _ = read_events(layout.events)
+    events = list(EventReader(layout.events))
     torn = len(lines) - len(events)
-    starts = sum(event["event"] == "started" for event in events)
-    ends = [event.get("reason") for event in events if event["event"] == "stopped"]
+    starts = sum(isinstance(event, Started) for event in events)
+    ends = [event.reason for event in events if isinstance(event, Stopped)]
     if torn > starts or "finished" not in ends:
         problems.append(f"the event log has {torn} lines that are no events, and ends {ends}")
     fingerprints = {n: load_checkpoint(layout.model(n)).card.fingerprint for n in layout.rounds_with_models()}

@@ -18,6 +18,8 @@ from msgspec import Meta
 from selfplay.errors import UsageError, nearest
 from selfplay.files import read_file
 
+MOST_BYTES = 1 << 20  # of a settings file
+
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the settings file."""
@@ -26,7 +28,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class GameSettings(Group, frozen=True):
     """What is played."""
 
-    name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1)] = "connect4"
+    name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1, max_length=4096)] = (
+        "connect4"
+    )
 
 
 class NetworkSettings(Group, frozen=True):
@@ -51,7 +55,7 @@ class SearchSettings(Group, frozen=True):
         Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100),
     ] = 1.5
     c_puct_base: Annotated[
-        float, Meta(description="visits at which that weight has grown by log 2: c_base there", gt=0)
+        float, Meta(description="visits at which that weight has grown by log 2: c_base there", gt=0, le=1e12)
     ] = 19652.0
     fpu_reduction: Annotated[
         float,
@@ -75,7 +79,7 @@ class SearchSettings(Group, frozen=True):
         Meta(description="moves are drawn from visits^(1/temperature); 0 = the most visited", ge=0, le=10),
     ] = 1.0
     temperature_plies: Annotated[
-        int, Meta(description="plies from the start of a game played at `temperature`", ge=0)
+        int, Meta(description="plies from the start of a game played at `temperature`", ge=0, le=1_000_000)
     ] = 12
     late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
     reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
@@ -102,7 +106,7 @@ class TrainingSettings(Group, frozen=True):
     )
     learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
     weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
-    gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0)] = 4.0
+    gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0, le=1e12)] = 4.0
     value_weight: Annotated[
         float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
     ] = 1.0
@@ -111,7 +115,7 @@ class TrainingSettings(Group, frozen=True):
         Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1),
     ] = 0.99
     window_start: Annotated[
-        int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1)
+        int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1, le=2**53)
     ] = 20_000
     window_exponent: Annotated[float, Meta(description="growth of the window: alpha in the formula", gt=0, le=1)] = 0.75
     window_slope: Annotated[
@@ -231,10 +235,10 @@ def parse_assignments(assignments: tuple[str, ...]) -> Tree:
 
 def read_toml(path: Path) -> Tree:
     """A settings file as nested dictionaries; raises `UsageError` where it is missing or not TOML."""
-    content = read_file(path, what="settings file", error=UsageError)
+    content = read_file(path, what="settings file", error=UsageError, most_bytes=MOST_BYTES)
     try:
         return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # what is not TOML, not text, no date, or too deep
         raise UsageError(f"{path}: not a TOML file: {error}") from None
 
 
@@ -334,5 +338,5 @@ def _choices(group: str, field: str) -> tuple[str, ...]:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML: a bare word
         return text

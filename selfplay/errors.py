@@ -27,6 +27,9 @@ class SelfplayError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
 
 class UsageError(SelfplayError):
     """The command line or a setting asks for something that does not exist or cannot be."""
@@ -76,6 +79,16 @@ class TrainingError(SelfplayError):
 
 class ProcessError(SelfplayError):
     """A child process that failed too often, with the last lines of its log."""
+
+
+_LONGEST_MESSAGE = 4000  # characters
+
+
+def printable(text: str) -> str:
+    """Text for a terminal, whatever file it quotes: nothing that moves the cursor or changes colours, of bearable
+    length. Line breaks and tabs stay."""
+    shown = "".join(sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text)
+    return shown if len(shown) <= _LONGEST_MESSAGE else f"{shown[:_LONGEST_MESSAGE]} … ({len(shown):,} characters)"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

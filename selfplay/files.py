@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
@@ -108,11 +109,22 @@ def ensure_directory(path: Path) -> Path:
     return path
 
 
-def read_file(path: Path, *, what: str, error: type[SelfplayError]) -> bytes:
-    """The bytes of `path`; raises `error` with `what` it should have been where that fails."""
+def read_file(path: Path, *, what: str, error: type[SelfplayError], most_bytes: int) -> bytes:
+    """The bytes of `path`; raises `error` with `what` it should have been where that fails, or where it is larger."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{path}: not a file but a device, a pipe or the like, expected a {what}")
+            if status.st_size > most_bytes:
+                raise error(f"{path}: {status.st_size:,} bytes are too large for a {what}, {most_bytes:,} at most")
+            return file.read(status.st_size)
     except FileNotFoundError:
         raise error(f"{path}: no such {what}; check the path") from None
     except OSError as failure:
         raise error(f"{path}: cannot read this {what}: {failure.strerror or failure}") from failure
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody writes to would hold its reader for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)

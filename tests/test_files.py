@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from selfplay.errors import ModelError, RunError
@@ -34,6 +37,16 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
 
 def test_reading_what_is_not_there_raises_the_error_asked_for(tmp_path):
     with pytest.raises(ModelError, match="no such model; check the path"):
-        read_file(tmp_path / "model.pt", what="model", error=ModelError)
+        read_file(tmp_path / "model.pt", what="model", error=ModelError, most_bytes=100)
     with pytest.raises(ModelError, match="cannot read this model"):
-        read_file(tmp_path, what="model", error=ModelError)
+        read_file(tmp_path, what="model", error=ModelError, most_bytes=100)
+
+
+def test_files_that_are_too_large_and_pipes_are_not_read(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(101))
+    with pytest.raises(ModelError, match="101 bytes are too large for a model, 100 at most"):
+        read_file(tmp_path / "large", what="model", error=ModelError, most_bytes=100)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ModelError, match="not a file but a device, a pipe or the like"):
+            read_file(path, what="model", error=ModelError, most_bytes=100)

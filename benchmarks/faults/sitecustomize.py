@@ -66,10 +66,11 @@ def around(name: str, step: Callable[..., None]) -> Callable[..., None]:
 def around_event(add: Callable[..., None]) -> Callable[..., None]:
     """`EventLog.add` with a point before and after it."""
 
-    def added(log: Any, event: str, **facts: Any) -> None:
-        reach(f"event {event}, before")
-        add(log, event, **facts)
-        reach(f"event {event}, after")
+    def added(log: Any, event: Any) -> None:
+        kind = type(event).__name__.lower()
+        reach(f"event {kind}, before")
+        add(log, event)
+        reach(f"event {kind}, after")
 
     return added
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -38,7 +37,7 @@ def command(data: Path, once: bool, as_json: bool, interval: float) -> None:
         while True:
             snapshot = reader.look()
             if as_json:
-                click.echo(msgspec.json.encode(asdict(snapshot)).decode())
+                click.echo(msgspec.json.encode(snapshot).decode())
             else:
                 refreshed = not once and sys.stdout.isatty()
                 click.echo((_CLEAR if refreshed else "") + render(snapshot))

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, first_hole, next_step
 from selfplay.coordinator.run import OpenRun
@@ -23,6 +25,7 @@ from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
+from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import inference_twin
@@ -86,12 +89,13 @@ class Coordinator:
     def work(self) -> None:
         """Go on until the run has its rounds; children are gone when this returns or raises."""
         self._events.add(
-            "started",
-            workers=self._options.workers,
-            rounds=self._options.rounds,
-            cores=usable_cores(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            event_types.Started(
+                workers=self._options.workers,
+                rounds=self._options.rounds,
+                cores=usable_cores(),
+                host=socket.gethostname(),
+                pid=os.getpid(),
+            )
         )
         reason = "failed"
         try:
@@ -105,7 +109,7 @@ class Coordinator:
         finally:
             self._engine.stop_all()
             self._sweep_leftovers()
-            self._events.add("stopped", reason=reason)
+            self._events.add(event_types.Stopped(reason=reason))
 
     def _sweep_leftovers(self) -> None:
         """Half-written files of processes that died: under the run's lock, without children, nobody is at them."""
@@ -131,7 +135,7 @@ class Coordinator:
             except ModelDamaged as error:
                 self._put_aside(error)
         self.status.phase, self.status.seconds_left = "finished", None
-        self._events.add("progress", **self.status.as_event())
+        self._events.add(self.status.as_event())
 
     def _do(self, step: Step) -> None:
         match step:
@@ -158,7 +162,7 @@ class Coordinator:
             raise error
         for path in self._files_of(number):
             place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
-            self._events.add("rejected", file=str(path), reason=str(error))
+            self._events.add(event_types.Rejected(file=str(path), reason=str(error)))
         self._models.forget(number)
         self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
 
@@ -169,7 +173,7 @@ class Coordinator:
     def _wait_for_room(self, reason: str) -> None:
         """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
         self._say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
-        self._events.add("waiting", reason=reason)
+        self._events.add(event_types.Waiting(reason=reason))
         while not has_room(self._layout.root, ROOM_BYTES):
             time.sleep(ROOM_SECONDS)
         self._say("there is room again: going on")
@@ -204,7 +208,7 @@ class Coordinator:
         status.first_round = status.first_round or number
         status.round, status.phase = number, "playing"
         status.games_total = self._run.settings.selfplay.games_per_round
-        self._events.add("playing", round=number, games=games)
+        self._events.add(event_types.Playing(round=number, games=games))
         self._crew.begin_round(self._options.workers)
         before = self._layout.model(number - 1)
         model = {"model": str(inference_twin(before)), "fingerprint": self._models.fingerprint(number - 1)}
@@ -219,7 +223,7 @@ class Coordinator:
             self._follow(started)
         self._crew.let_stragglers_go()
         if status.total("games"):
-            self._events.add("progress", **status.as_event())
+            self._events.add(status.as_event())
             self._say(status.played_line())
 
     def _follow(self, started: float) -> None:
@@ -235,8 +239,7 @@ class Coordinator:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
         answer = self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
-        facts = {key: value for key, value in answer.items() if key not in ("event", "line")}
-        self._events.add("trained", **facts)
+        self._events.add(msgspec.convert(answer, event_types.Trained))
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(status.trained_line(answer))
         status.training = answer["line"]
@@ -255,15 +258,15 @@ class Coordinator:
         sweep = self._collector.sweep()
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
-            self._events.add("rejected", file=str(rejected.path), reason=rejected.reason)
+            self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
             self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
         for number, files in Counter(number for _, number in sweep.waiting).items():
             self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
         for path in sweep.accepted:
-            self._events.add("batch", worker=path.parent.name, file=path.name)
+            self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
         for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
             path.unlink(missing_ok=True)
-            self._events.add("copy", worker=path.parent.name, file=path.name)
+            self._events.add(event_types.Copy(worker=path.parent.name, file=path.name))
         if sweep.games:
             self._crew.tell_trainer({"do": "collect"})
 
@@ -275,4 +278,4 @@ class Coordinator:
         self._show(status)
         if time.monotonic() - self._last_event >= EVENT_SECONDS:
             self._last_event = time.monotonic()
-            self._events.add("progress", **status.as_event())
+            self._events.add(status.as_event())

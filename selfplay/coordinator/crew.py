@@ -16,6 +16,7 @@ from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
 from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
 from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
+from selfplay.rundir.event_types import Died, Recovering, Straggling
 from selfplay.rundir.events import EventLog
 
 WORKER_SERVICE = "selfplay.worker.process:make_worker"
@@ -108,7 +109,7 @@ class Crew:
         place, games = found
         straggler = at_work[place]
         self._straggling.add(straggler.name)
-        self._events.add("straggling", worker=straggler.name, round=number, games=len(games))
+        self._events.add(Straggling(worker=straggler.name, round=number, games=len(games)))
         self._say(
             f"{straggler.name} has been at its games for {attempts[place].seconds:.0f} s, others took "
             f"{self._slowest_seconds:.0f} s at most: an idle worker plays its last {len(games)} too"
@@ -194,7 +195,7 @@ class Crew:
             self._status.phase_share = message["step"] / message["steps"]
             self._status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
         elif message["event"] == "recovering":
-            self._events.add("recovering", round=message["round"], reason=message["reason"])
+            self._events.add(Recovering(round=message["round"], reason=message["reason"]))
             self._say(f"round {message['round']}: {message['reason']}")
 
     def _take_from_worker(self, worker: WorkerStatus, message: Message) -> None:
@@ -221,7 +222,7 @@ class Crew:
     def _note_death(self, ended: Ended) -> None:
         self.something_landed = True
         how = self._supervisor.describe(ended)
-        self._events.add("died", child=ended.child, code=ended.code, reason=how)
+        self._events.add(Died(child=ended.child, code=ended.code, reason=how))
         pause = self._supervisor.note_death(ended, how)
         self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
         if ended.child in self._workers:

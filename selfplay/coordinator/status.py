@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from selfplay.engines.engine import Message
+from selfplay.rundir.event_types import Progress, WorkerFacts
 
 COUNTS = ("games", "plies", "simulations", "lookups", "hits")
 
@@ -50,6 +50,17 @@ class WorkerStatus:
     def total(self, name: str) -> int:
         """A count over this round."""
         return self.counts.get(name, 0) + self.finished.get(name, 0)
+
+    def as_facts(self) -> WorkerFacts:
+        """What the log says of this worker."""
+        return WorkerFacts(
+            state=self.state,
+            games=self.total("games"),
+            simulations=self.total("simulations"),
+            memory=self.memory,
+            restarts=self.restarts,
+            heard=round(self.heard, 1),
+        )
 
 
 @dataclass
@@ -113,27 +124,17 @@ class Status:
             f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
         )
 
-    def as_event(self) -> dict[str, Any]:
-        """The facts of a `progress` event."""
-        return {
-            "round": self.round,
-            "phase": self.phase,
-            "games": self.games_done,
-            "games_total": self.games_total,
-            "games_per_second": round(self.per_second("games"), 2),
-            "simulations_per_second": round(self.per_second("simulations")),
-            "plies_per_game": round(self.plies_per_game, 2),
-            "hit_share": round(self.hit_share, 4),
-            "seconds_left": None if self.seconds_left is None else round(self.seconds_left),
-            "workers": {
-                name: {
-                    "state": worker.state,
-                    "games": worker.total("games"),
-                    "simulations": worker.total("simulations"),
-                    "memory": worker.memory,
-                    "restarts": worker.restarts,
-                    "heard": round(worker.heard, 1),
-                }
-                for name, worker in self.workers.items()
-            },
-        }
+    def as_event(self) -> Progress:
+        """What the log says of this moment."""
+        return Progress(
+            round=self.round,
+            phase=self.phase,
+            games=self.games_done,
+            games_total=self.games_total,
+            games_per_second=round(self.per_second("games"), 2),
+            simulations_per_second=round(self.per_second("simulations")),
+            plies_per_game=round(self.plies_per_game, 2),
+            hit_share=round(self.hit_share, 4),
+            seconds_left=None if self.seconds_left is None else round(self.seconds_left),
+            workers={name: worker.as_facts() for name, worker in self.workers.items()},
+        )

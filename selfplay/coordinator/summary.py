@@ -8,6 +8,7 @@ from selfplay.arena.match import MatchResult, play_match
 from selfplay.arena.player import RandomPlayer, open_model
 from selfplay.coordinator.run import OpenRun
 from selfplay.games.registry import load_rules
+from selfplay.rundir.event_types import Match
 from selfplay.rundir.events import EventLog
 
 
@@ -37,12 +38,6 @@ def final_matches(
         )
         low, high = result.interval
         events.add(
-            "match",
-            round=newest,
-            against=opponent.name,
-            score=result.score,
-            low=low,
-            high=high,
-            games=result.games,
+            Match(round=newest, against=opponent.name, score=result.score, low=low, high=high, games=result.games)
         )
         yield result

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from selfplay.errors import ModelError
 from selfplay.games.game import Rules, States
 from selfplay.kernels import kernel
 
@@ -55,6 +56,8 @@ def judge(network: Network, positions: Positions, *, rows: int) -> Evaluation:
     for first in range(0, len(planes), rows):
         part = slice(first, first + rows)
         read_outputs(*network(planes[part]), legal[part], answer.priors[part], answer.values[part])
+    if not (np.isfinite(answer.priors).all() and np.isfinite(answer.values).all()):
+        raise ModelError("the network's outputs are not finite: its weights are damaged, or training diverged")
     return answer
 
 

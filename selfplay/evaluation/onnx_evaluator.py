@@ -12,7 +12,7 @@ from selfplay.errors import ModelDamaged, ModelError
 from selfplay.evaluation.evaluator import Evaluation, Positions, judge
 from selfplay.files import read_file
 from selfplay.games.game import GameInfo
-from selfplay.network.card import card_from_metadata, check_game
+from selfplay.network.card import MOST_BYTES, card_from_metadata, check_game
 
 # Rows of one run. What a layer of a small network hands to the next then stays in a core's own cache: 4 blocks x 32
 # channels on 6 x 7 is 6 % faster at 32 rows than at 64; 5 x 64 does not mind. Runs as short as this cost nothing more.
@@ -22,15 +22,17 @@ ROWS = 32
 class OnnxEvaluator:
     """The network in `path`, on one thread.
 
-    Raises `ModelError` where the file is missing, is no model of ours, or needs another game.
+    Raises `ModelError` where the file is missing, is no model of ours, or needs another game. A file from a stranger
+    goes through `network.card.read_onnx_card` first, which looks at every node.
     """
 
     def __init__(self, path: Path, info: GameInfo | None = None) -> None:
-        content = read_file(path, what="inference model (.onnx)", error=ModelError)
+        content = read_file(path, what="inference model (.onnx)", error=ModelError, most_bytes=MOST_BYTES)
         self._session = _open_session(content, path)
         self.card = card_from_metadata(self._session.get_modelmeta().custom_metadata_map, path, content)
         if info is not None:
             check_game(self.card, info, path)
+        self._try(path)
 
     def evaluate(self, positions: Positions) -> Evaluation:
         return judge(self.run, positions, rows=ROWS)
@@ -39,6 +41,21 @@ class OnnxEvaluator:
         """The bare network: planes [n, P, H, W] -> (policy logits [n, A], outcome probabilities [n, 3])."""
         logits, outcomes = self._session.run(["policy_logits", "outcome"], {"planes": planes})
         return logits, outcomes
+
+    def _try(self, path: Path) -> None:
+        """Kernels read the outputs without looking at their shapes: a first run shows them."""
+        card = self.card
+        try:
+            logits, outcomes = self.run(np.zeros((2, card.planes, card.rows, card.columns), np.float32))
+        except Exception as error:  # as in `_open_session`
+            reason = str(error).splitlines()[0]
+            raise ModelDamaged(path, f"{path}: ONNX Runtime cannot run it ({reason})") from error
+        if logits.shape != (2, card.actions) or outcomes.shape != (2, 3) or logits.dtype != outcomes.dtype:
+            raise ModelDamaged(
+                path,
+                f"{path}: two positions give logits {logits.shape} and outcomes {outcomes.shape}, expected "
+                f"(2, {card.actions}) and (2, 3)",
+            )
 
 
 def _open_session(content: bytes, path: Path) -> onnxruntime.InferenceSession:

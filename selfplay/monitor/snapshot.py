@@ -10,10 +10,20 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from selfplay.errors import RunError
-from selfplay.rundir.events import Event, read_events
+from selfplay.rundir.event_types import (
+    Died,
+    Match,
+    Progress,
+    Recovering,
+    Rejected,
+    Started,
+    Straggling,
+    Trained,
+    WorkerFacts,
+)
+from selfplay.rundir.events import EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.lock import holder
 
@@ -44,9 +54,9 @@ class Snapshot:
     running: str | None  # who holds the run, None = nobody
     newest_round: int | None
     rounds: int | None  # goal of the last start
-    progress: Event  # the newest progress event, empty before the first
-    trained: tuple[Event, ...]  # one per trained round
-    matches: tuple[Event, ...]  # of the newest round
+    progress: Progress | None  # the newest one
+    trained: tuple[Trained, ...]  # one per trained round
+    matches: tuple[Match, ...]  # of the newest round
     workers: tuple[WorkerView, ...]
     batch_files: int
     quarantined: int
@@ -62,11 +72,11 @@ class Reader:
         self._layout = RunLayout(folder)
         if not self._layout.settings.exists():
             raise RunError(f"{folder} holds no run (no {self._layout.settings.name}); start one with: selfplay train")
-        self._offset = 0
-        self._progress: Event = {}
-        self._started: Event = {}
-        self._trained: dict[int, Event] = {}
-        self._matches: dict[str, Event] = {}
+        self._events = EventReader(self._layout.events)
+        self._progress: Progress | None = None
+        self._rounds: int | None = None
+        self._trained: dict[int, Trained] = {}
+        self._matches: dict[str, Match] = {}
         self._warnings: list[str] = []
 
     def look(self) -> Snapshot:
@@ -81,7 +91,7 @@ class Reader:
             game=_game_name(layout),
             running=running,
             newest_round=rounds[-1] if rounds else None,
-            rounds=self._started.get("rounds"),
+            rounds=self._rounds,
             progress=self._progress,
             trained=tuple(event for _, event in sorted(self._trained.items())),
             matches=tuple(self._matches.values()),
@@ -94,41 +104,40 @@ class Reader:
         )
 
     def _read_on(self) -> None:
-        events, self._offset = read_events(self._layout.events, offset=self._offset)
-        for event in events:
-            match event["event"]:
-                case "started":
-                    self._started = event
-                case "progress":
+        for event in self._events:
+            match event:
+                case Started():
+                    self._rounds = event.rounds
+                case Progress():
                     self._progress = event
-                case "trained":
-                    self._trained[event["round"]] = event
+                case Trained():
+                    self._trained[event.round] = event
                     self._matches.clear()
-                case "match":
-                    self._matches[event["against"]] = event
-                case "rejected":
-                    self._warnings.append(f"{event['file']} went to quarantine: {event['reason']}")
-                case "recovering":
-                    self._warnings.append(f"round {event['round']}: {event['reason']}")
-                case "died":
-                    self._warnings.append(
-                        f"{event['child']} ended unexpectedly ({event.get('reason') or event['code']})"
-                    )
+                case Match():
+                    self._matches[event.against] = event
+                case Rejected():
+                    self._warnings.append(f"{event.file} went to quarantine: {event.reason}")
+                case Recovering():
+                    self._warnings.append(f"round {event.round}: {event.reason}")
+                case Straggling():
+                    self._warnings.append(f"{event.worker} was slow: others played its last {event.games} games too")
+                case Died():
+                    self._warnings.append(f"{event.child} ended unexpectedly ({event.reason or event.code})")
 
     def _worker(self, folder: Path, running: bool) -> WorkerView:
         sizes = [size for path in folder.glob("batch_*.json") if (size := _size(path)) is not None]
-        facts: dict[str, Any] = self._progress.get("workers", {}).get(folder.name, {})
-        heard = facts.get("heard")
+        told = self._progress.workers if self._progress else {}
+        facts = told.get(folder.name, WorkerFacts(state="starting"))
         return WorkerView(
             name=folder.name,
             batch_files=len(sizes),
             bytes=sum(sizes),
-            state=facts.get("state", "starting") if running else "-",
-            games=facts.get("games", 0),
-            simulations=facts.get("simulations", 0),
-            memory=facts.get("memory", 0),
-            restarts=facts.get("restarts", 0),
-            silent_seconds=max(0.0, time.time() - heard) if running and heard else None,
+            state=facts.state if running else "-",
+            games=facts.games,
+            simulations=facts.simulations,
+            memory=facts.memory,
+            restarts=facts.restarts,
+            silent_seconds=max(0.0, time.time() - facts.heard) if running and facts.heard else None,
         )
 
 

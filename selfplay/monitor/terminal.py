@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from selfplay.errors import printable
 from selfplay.monitor.snapshot import Snapshot, WorkerView
-from selfplay.rundir.events import Event
+from selfplay.rundir.event_types import Trained
 
 _ROUNDS_SHOWN = 5
 
@@ -13,7 +14,7 @@ def render(snapshot: Snapshot) -> str:
     lines = [*_head(snapshot), "", *_workers(snapshot), "", *_rounds(snapshot), *_matches(snapshot)]
     lines += [f"batch files {snapshot.batch_files:,} · quarantine {snapshot.quarantined} · {_disk(snapshot)}"]
     lines += [f"! {warning}" for warning in snapshot.warnings]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _head(snapshot: Snapshot) -> list[str]:
@@ -22,16 +23,16 @@ def _head(snapshot: Snapshot) -> list[str]:
     newest = "no model yet" if snapshot.newest_round is None else f"newest model: round {snapshot.newest_round}/{goal}"
     lines = [f"{snapshot.game} in {snapshot.folder} · {state}", newest]
     progress = snapshot.progress
-    if progress:
-        left = progress["seconds_left"]
+    if progress is not None:
+        left = progress.seconds_left
         ending = f" · about {left // 60} min {left % 60:02d} s left" if snapshot.running and left is not None else ""
         lines.append(
-            f"round {progress['round']} {progress['phase']}: {progress['games']}/{progress['games_total']} games, "
-            f"{progress['games_per_second']:.1f} games/s{ending}"
+            f"round {progress.round} {progress.phase}: {progress.games}/{progress.games_total} games, "
+            f"{progress.games_per_second:.1f} games/s{ending}"
         )
         lines.append(
-            f"{progress['simulations_per_second']:,} simulations/s, {progress['plies_per_game']:.1f} plies per game, "
-            f"{progress['hit_share']:.0%} cache hits"
+            f"{progress.simulations_per_second:,} simulations/s, {progress.plies_per_game:.1f} plies per game, "
+            f"{progress.hit_share:.0%} cache hits"
         )
     return lines
 
@@ -72,29 +73,29 @@ def _rounds(snapshot: Snapshot) -> list[str]:
     return [*lines, *_training(snapshot.trained[-1]), ""]
 
 
-def _training(event: Event) -> list[str]:
+def _training(event: Trained) -> list[str]:
     """How the last round was trained, and where its time went."""
-    if "plan" not in event:  # written by an earlier version
+    if not event.plan:  # written by an earlier version
         return []
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in event["shares"].items())
-    batches = f"{event['batches']}/{event['batches'] + event['batches_left_out']} batches"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in event.shares.items())
+    batches = f"{event.batches}/{event.batches + event.batches_left_out} batches"
     return [
-        f"trained by {event['plan']}: {batches}",
-        f"{event['samples_per_second']:,} samples/s: {shares}",
+        f"trained by {event.plan}: {batches}",
+        f"{event.samples_per_second:,} samples/s: {shares}",
     ]
 
 
-def _round(event: Event) -> str:
+def _round(event: Trained) -> str:
     return (
-        f"{event['round']:<8}{event['policy']:>12.3f}{event['policy_floor']:>8.3f}{event['value']:>12.3f}"
-        f"{event['window']:>10,}{event['seconds']:>9.1f}  {event['fingerprint'][:12]}"
+        f"{event.round:<8}{event.policy:>12.3f}{event.policy_floor:>8.3f}{event.value:>12.3f}"
+        f"{event.window:>10,}{event.seconds:>9.1f}  {event.fingerprint[:12]}"
     )
 
 
 def _matches(snapshot: Snapshot) -> list[str]:
     return [
-        f"round {event['round']} against {event['against']}: score {event['score']:.3f} "
-        f"({event['low']:.3f} to {event['high']:.3f}, {event['games']} games)"
+        f"round {event.round} against {event.against}: score {event.score:.3f} "
+        f"({event.low:.3f} to {event.high:.3f}, {event.games} games)"
         for event in snapshot.matches
     ]
 

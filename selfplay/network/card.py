@@ -11,6 +11,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from selfplay.errors import ModelDamaged, ModelError
 from selfplay.files import read_file
@@ -18,6 +22,11 @@ from selfplay.games.game import GameInfo
 
 ONNX_FORMAT = "selfplay-onnx"
 ONNX_VERSION = 2
+MOST_BYTES = (2 << 30) - 1  # of an inference file, as of every protobuf
+Text = Annotated[str, Meta(max_length=4096)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{0,64}$")]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Size = Annotated[int, Meta(ge=1, le=1_000_000)]
 # An entry of ONNX's metadata_props as protobuf writes it, up to its value of 64 characters. What is written behind a
 # message counts as part of it, so that the seal is an entry like the others to everybody else.
 _SEAL = b"\x72\x4c\x0a\x08checksum\x12\x40"
@@ -28,26 +37,34 @@ _SEAL_SIZE = len(_SEAL) + 64
 class ModelCard:
     """Name, origin and needs of a model."""
 
-    game: str
-    spec: str  # how the game is loaded: a known name, or path/to/file.py:Class
-    rules_hash: str
-    encoding_hash: str
-    round: int  # 0 = before any training
-    fingerprint: str  # SHA-256 over the tensors; names the model
-    parent: str  # fingerprint of the model it was trained from; empty for a fresh one
-    simulations: int  # visits per move it was trained with
-    planes: int
-    rows: int
-    columns: int
-    actions: int
-    blocks: int
-    channels: int
-    parameters: int
+    game: Text
+    spec: Text  # how the game is loaded: a known name, or path/to/file.py:Class
+    rules_hash: Hash
+    encoding_hash: Hash
+    round: Count  # 0 = before any training
+    fingerprint: Hash  # SHA-256 over the tensors; names the model
+    parent: Hash  # fingerprint of the model it was trained from; empty for a fresh one
+    simulations: Size  # visits per move it was trained with
+    planes: Size
+    rows: Size
+    columns: Size
+    actions: Size
+    blocks: Size
+    channels: Size
+    parameters: Count
 
     def to_metadata(self) -> dict[str, str]:
         """The card as an ONNX file's metadata."""
         fields = {key: str(value) for key, value in asdict(self).items()}
         return {"format": ONNX_FORMAT, "version": str(ONNX_VERSION), **fields}
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], *, strict: bool = True) -> ModelCard:
+        """A card whose every field was looked at; texts stand for numbers where not `strict`.
+
+        Raises `msgspec.ValidationError`, which is a ValueError.
+        """
+        return msgspec.convert(dict(table), cls, strict=strict)
 
 
 def sealed(content: bytes) -> bytes:
@@ -70,25 +87,29 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path, content: bytes) 
             "take it from a copy, or an earlier round with its .pt",
         )
     try:
-        fields = {
-            field: int(metadata[field]) if kind == "int" else metadata[field]
-            for field, kind in ModelCard.__annotations__.items()
-        }
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path}: incomplete metadata: {error}") from None
-    return ModelCard(**fields)  # type: ignore[arg-type]  # the kinds are those of the annotations
+        return ModelCard.from_table(metadata, strict=False)
+    except ValueError as error:
+        raise ModelError(f"{path}: metadata that are no model's: {error}") from None
 
 
 def read_onnx_card(path: Path) -> ModelCard:
-    """The card of an inference file."""
+    """The card of an inference file, and every node of it looked at: it may come from a stranger.
+
+    Raises `ModelError` where it is not one of ours, `ModelDamaged` where it was changed or holds what no model of ours
+    does.
+    """
     import onnx
 
-    content = read_file(path, what="inference model (.onnx)", error=ModelError)
+    from selfplay.network.onnx_check import check_graph
+
+    content = read_file(path, what="inference model (.onnx)", error=ModelError, most_bytes=MOST_BYTES)
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises types of its own, by implementation
         raise ModelDamaged(path, f"{path}: not an ONNX file: it was cut short or is something else") from error
-    return card_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path, content)
+    card = card_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path, content)
+    check_graph(model, card, path)
+    return card
 
 
 def check_game(card: ModelCard, info: GameInfo, path: Path) -> None:

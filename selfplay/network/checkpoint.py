@@ -34,7 +34,8 @@ from selfplay.config import NetworkSettings, Settings, from_tree, to_tree
 from selfplay.errors import ModelDamaged, ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
-from selfplay.network.card import ModelCard, sealed
+from selfplay.network.card import Count, ModelCard, sealed
+from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
 
@@ -164,7 +165,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a file; raises `ModelError` where it is missing, damaged, foreign or of another version."""
-    content = read_file(path, what="model", error=ModelError)
+    content = read_file(path, what="model", error=ModelError, most_bytes=MOST_BYTES)
     try:
         table = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what zip, pickle and its own reader raise
@@ -173,9 +174,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
-    if table.get("version") not in (1, 2, VERSION):
+    version = table.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        check_plain(version, what=f"{path}: version")
         raise ModelError(f"{path}: format version {table.get('version')}, this program reads 1 to {VERSION}")
     return _from_table(table, path)
+
+
+def _checked(table: dict[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint in a table, everything looked at; raises what `_from_table` turns into `ModelDamaged`."""
+    plain = {"card": table["card"], "steps": table["steps"], "trained": table.get("trained", {})}
+    for what, value in {**plain, "settings": table["settings"]}.items():
+        check_plain(value, what=what)
+    card = ModelCard.from_table(plain["card"])
+    settings = from_tree(table["settings"], where=str(path))
+    shape = NetworkShape(card.planes, (card.rows, card.columns), card.actions, settings.network)
+    for what in ("weights", "average"):
+        check_tensors(table[what], shape, what=what)
+    steps = msgspec.convert(plain["steps"], Count)
+    trained = msgspec.convert(plain["trained"], dict[str, Any])
+    checkpoint = Checkpoint(card, settings, table["weights"], table["average"], table["optimizer"], steps, trained)
+    if table["version"] == 1:
+        checkpoint = replace(checkpoint, optimizer=_by_name(checkpoint))
+    check_optimizer(checkpoint.optimizer, checkpoint.weights)
+    return checkpoint
 
 
 def playing_network(checkpoint: Checkpoint) -> ResNet:
@@ -195,20 +217,10 @@ def _by_name(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
     try:
-        checkpoint = Checkpoint(
-            card=ModelCard(**table["card"]),
-            settings=from_tree(table["settings"], where=str(path)),
-            weights=table["weights"],
-            average=table["average"],
-            optimizer=table["optimizer"],
-            steps=table["steps"],
-            trained=table.get("trained", {}),
-        )
-        if table["version"] == 1:
-            checkpoint = replace(checkpoint, optimizer=_by_name(checkpoint))
+        checkpoint = _checked(table, path)
         found = fingerprint(checkpoint.weights, checkpoint.average)
         is_whole = table["version"] < 3 or table["checksum"] == checksum(checkpoint)
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UsageError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelDamaged(path, f"{path}: a selfplay model with parts missing or malformed: {error}") from None
     if found != checkpoint.card.fingerprint:
         raise ModelDamaged(

@@ -1,38 +1,24 @@
-"""What happened in a run, one JSON object per line, append only: the place for times, speeds and host names.
-
-Every line has `time` (seconds since 1970, UTC) and `event`; the rest depends on the event:
-
-    started    workers, cores, host, pid, rounds      a coordinator begins or goes on
-    playing    round, games                           games of a round are handed out
-    progress   round, games, workers                  every few seconds: per worker its state and counts
-    batch      worker, round, file, games             a batch file was accepted
-    rejected   file, reason                           a batch file went to quarantine
-    straggling worker, round, games                   an idle worker plays this worker's last games too
-    copy       worker, file                           all games of this file were there already: it was removed
-    died       child, code, reason                    a child process ended by itself, or was killed because it hung
-    recovering round, reason                          ranks of the trainer failed, the round's training starts again
-    trained    round, losses, positions, seconds,     a round was trained, with the model's fingerprint
-               plan, ranks, samples_per_second,       how it was spread over the machine, and where its time went:
-               shares, batches, loss_per_rank, …      `training/statistics.py`
-    match      against, score, error, games           a match at the end
-    waiting    reason                                 there is no room on the disk; the run goes on when there is
-    stopped    reason                                 the coordinator ends
+"""The log of what happened in a run, `events.jsonl`: one JSON object per line, append only. `event_types.py` says what
+can stand there; times, speeds and host names stand there and nowhere else.
 
 Nothing that decides what the run computes is read back from here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from selfplay.errors import RunError
 from selfplay.files import is_disk_full
+from selfplay.rundir.event_types import AnyEvent
 
-Event = dict[str, Any]
+LONGEST_LINE = 1 << 20  # bytes; the progress of a thousand workers takes a tenth
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 class EventLog:
@@ -42,12 +28,12 @@ class EventLog:
         self._path = path
         self._may_be_torn = True
 
-    def add(self, event: str, **facts: Any) -> None:
-        """Append an event now. Where the disk has no room it is left out: nothing depends on events.
+    def add(self, event: AnyEvent) -> None:
+        """Append an event, now. Where the disk has no room it is left out: nothing depends on events.
 
         Raises `RunError` where the log cannot be written for another reason.
         """
-        line = msgspec.json.encode({"time": round(time.time(), 3), "event": event, **facts})
+        line = msgspec.json.encode(msgspec.structs.replace(event, time=round(time.time(), 3)))
         try:
             if self._may_be_torn:
                 _end_torn_line(self._path)
@@ -69,21 +55,30 @@ def _end_torn_line(path: Path) -> None:
                 file.write(b"\n")
 
 
-def read_events(path: Path, *, offset: int = 0) -> tuple[list[Event], int]:
-    """Whole events from byte `offset` on, and the offset to go on from; lines that are no events are passed over."""
+class EventReader:
+    """Reads a log on from where it last stopped; nothing is read twice.
+
+    Iterating gives the events since the last time. Torn lines are waited for, lines that are no events passed over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0  # of the first byte of a line
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
+            if file.seek(0, 2) < self._offset:  # another log took its place
+                self._offset = 0
+            file.seek(self._offset)
+            while line := file.readline(LONGEST_LINE):
+                if line.endswith(b"\n") or len(line) == LONGEST_LINE:  # what is too long is taken in pieces, none fits
+                    self._offset += len(line)
+                    if (event := _event(line)) is not None:
+                        yield event
+
+
+def _event(line: bytes) -> AnyEvent | None:
     try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            content = file.read()
-    except FileNotFoundError:
-        return [], 0
-    whole = content[: content.rfind(b"\n") + 1]
-    events = []
-    for line in whole.splitlines():
-        try:
-            event = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        if isinstance(event, dict) and "event" in event:
-            events.append(event)
-    return events, offset + len(whole)
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

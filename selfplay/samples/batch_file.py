@@ -44,6 +44,7 @@ FORMAT = "selfplay-batch"
 VERSION = 2
 _SEAL = b',"checksum":"'
 GAMES_PER_FILE = 10
+MOST_BYTES = 64 << 20  # of a file: ten games of Go take nine million
 
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
@@ -128,7 +129,7 @@ def decode_batch(content: bytes) -> Batch:
 
 def read_batch(path: Path) -> Batch:
     """The batch in a file; raises `BatchError`, with the path in front."""
-    content = read_file(path, what="batch file", error=BatchError)
+    content = read_file(path, what="batch file", error=BatchError, most_bytes=MOST_BYTES)
     try:
         return decode_batch(content)
     except BatchError as error:
@@ -147,6 +148,8 @@ def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]
     Raises `BatchError` where the record disagrees with itself or with the rules.
     """
     plies = len(game.moves)
+    if plies > rules.info.max_plies:
+        raise BatchError(f"game {game.number} has {plies} moves, {rules.info.name} ends after {rules.info.max_plies}")
     lengths = {
         "policies": len(game.policies),
         "values": len(game.values),

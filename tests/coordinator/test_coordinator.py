@@ -10,7 +10,7 @@ from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
 from selfplay.errors import ModelDamaged, ProcessError, RunError
 from selfplay.network.card import read_onnx_card
-from selfplay.rundir.events import read_events
+from selfplay.rundir.events import EventReader
 
 SMALL = {
     "search": {"simulations": 4},
@@ -53,6 +53,10 @@ def run(tmp_path, engine, rounds=2, workers=2, seed=0):
     return read_onnx_card(tmp_path / "model.onnx"), lines
 
 
+def kinds_of_events(tmp_path):
+    return [type(event).__name__.lower() for event in EventReader(tmp_path / "data" / "events.jsonl")]
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     return run(tmp_path_factory.mktemp("undisturbed"), InlineEngine())[0].fingerprint
@@ -67,7 +71,7 @@ def test_a_child_lost_at_any_time_is_replaced_and_the_bits_stay(undisturbed, tmp
     assert sum("starting it again" in line for line in lines) == 1
     assert card.fingerprint == undisturbed
     assert card.round == 2
-    events = [event["event"] for event in read_events(tmp_path / "data" / "events.jsonl")[0]]
+    events = kinds_of_events(tmp_path)
     assert events.count("died") == 1
 
 
@@ -78,7 +82,7 @@ def test_a_clear_error_of_a_child_ends_the_run_with_its_reason(tmp_path):
 
     with pytest.raises(ProcessError, match="trainer: the disk is full"):
         run(tmp_path, Refusing())
-    assert read_events(tmp_path / "data" / "events.jsonl")[0][-1]["reason"] == "failed"
+    assert list(EventReader(tmp_path / "data" / "events.jsonl"))[-1].reason == "failed"
 
 
 def test_the_published_model_is_the_newest_round_byte_for_byte(tmp_path):
@@ -196,7 +200,7 @@ def test_games_of_a_straggler_are_played_by_idle_workers_too(undisturbed, tmp_pa
     assert card.fingerprint == undisturbed
     assert sum("an idle worker plays its last 12 too" in line for line in lines) == 1
     assert engine.starts == ["trainer", "worker_0", "worker_1", "worker_1"], "let go once its games are there"
-    events = [event["event"] for event in read_events(tmp_path / "data" / "events.jsonl")[0]]
+    events = kinds_of_events(tmp_path)
     assert "straggling" in events
     assert "died" not in events
 

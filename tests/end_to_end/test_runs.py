@@ -14,7 +14,8 @@ from perfect import mistakes
 from processes import is_running
 
 from selfplay.arena.player import open_model
-from selfplay.rundir.events import read_events
+from selfplay.rundir.event_types import Batch, Playing, Progress, Recovering, Started, Stopped, Trained, Waiting
+from selfplay.rundir.events import EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import read_batch
 
@@ -188,7 +189,7 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(undisturbed, small_disk)
     arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], small_disk)))
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         events = small_disk / "data" / "events.jsonl"
-        wait_for(lambda: events.exists() and any(event["event"] == "waiting" for event in read_events(events)[0]))
+        wait_for(lambda: any(isinstance(event, Waiting) for event in EventReader(events)))
         assert process.poll() is None
         assert not [path for path in small_disk.rglob("*") if ".tmp" in path.name]
         (small_disk / "filler").unlink()
@@ -218,7 +219,7 @@ def test_ranks_and_trainer_killed_in_the_middle_of_a_round_cost_no_bit(tmp_path)
         wait_for(lambda: len(ranks_below(process.pid)) == 2)
         ranks = ranks_below(process.pid)
         os.kill(ranks[1], signal.SIGKILL)
-        wait_for(lambda: any(event["event"] == "recovering" for event in read_events(events)[0]))
+        wait_for(lambda: any(isinstance(event, Recovering) for event in EventReader(events)))
         wait_for(lambda: len(ranks_below(process.pid)) == 2)
         ranks += ranks_below(process.pid)
         (trainer,) = (child for child in children_of(process.pid) if set(children_of(child)) & set(ranks))
@@ -293,10 +294,11 @@ def test_a_game_of_ones_own_is_trained_by_the_same_command(tmp_path):
 
 def test_what_a_run_did_is_in_its_event_log(tmp_path):
     train([*TICTACTOE, "--rounds", "1", "--workers", "2"], tmp_path)
-    events = [event["event"] for event in read_events(tmp_path / "data" / "events.jsonl")[0]]
-    assert events[0] == "started"
-    assert events[-1] == "stopped"
-    assert {"playing", "batch", "progress", "trained"} <= set(events)
+    events = [type(event) for event in EventReader(tmp_path / "data" / "events.jsonl")]
+    assert events[0] is Started
+    assert events[-1] is Stopped
+    assert {Playing, Batch, Progress, Trained} <= set(events)
+    assert len(events) == len((tmp_path / "data" / "events.jsonl").read_bytes().splitlines())
 
 
 def test_tictactoe_is_perfect_after_half_a_minute(tictactoe, tmp_path):

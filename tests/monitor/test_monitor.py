@@ -4,6 +4,7 @@ from selfplay.config import Settings, to_toml
 from selfplay.errors import RunError
 from selfplay.monitor.snapshot import Reader
 from selfplay.monitor.terminal import render, size
+from selfplay.rundir.event_types import Progress, Recovering, Rejected, Started, Trained, WorkerFacts
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.lock import hold
@@ -23,22 +24,22 @@ def run(tmp_path):
         for index in range(files):
             (layout.worker(worker) / f"batch_r0001_g{10 * index:06d}.json").write_bytes(b"x" * 1000)
     events = EventLog(layout.events)
-    events.add("started", workers=2, rounds=5)
+    events.add(Started(workers=2, rounds=5))
     events.add(
-        "trained",
-        round=1,
-        policy=1.5,
-        value=0.9,
-        policy_floor=1.2,
-        window=1234,
-        seconds=3.0,
-        fingerprint="f" * 64,
+        Trained(
+            round=1,
+            policy=1.5,
+            value=0.9,
+            policy_floor=1.2,
+            window=1234,
+            seconds=3.0,
+            fingerprint="f" * 64,
+        )
     )
-    events.add(
-        "progress", round=2, phase="playing", games=30, games_total=100, games_per_second=12.5,
+    events.add(Progress(round=2, phase="playing", games=30, games_total=100, games_per_second=12.5,
         simulations_per_second=23456, plies_per_game=20.5, hit_share=0.31, seconds_left=125,
-        workers={"worker_0": {"state": "playing", "games": 20, "simulations": 999, "memory": 190, "restarts": 1, "heard": 0}},
-    )  # fmt: skip
+        workers={"worker_0": WorkerFacts(state="playing", games=20, simulations=999, memory=190, restarts=1)},
+    ))  # fmt: skip
     return layout, events
 
 
@@ -55,30 +56,30 @@ def test_the_snapshot_holds_what_the_files_say(run):
     ]
     assert snapshot.disk_bytes > 4000
     events.add(
-        "trained",
-        round=2,
-        policy=1.4,
-        value=0.8,
-        policy_floor=1.2,
-        window=2000,
-        seconds=3.0,
-        fingerprint="e" * 64,
+        Trained(
+            round=2,
+            policy=1.4,
+            value=0.8,
+            policy_floor=1.2,
+            window=2000,
+            seconds=3.0,
+            fingerprint="e" * 64,
+        )
     )
-    events.add("rejected", file="worker_0/x.json", reason="torn")
-    events.add("recovering", round=2, reason="rank 1 died")
+    events.add(Rejected(file="worker_0/x.json", reason="torn"))
+    events.add(Recovering(round=2, reason="rank 1 died"))
     later = reader.look()
-    assert [event["round"] for event in later.trained] == [1, 2]
+    assert [event.round for event in later.trained] == [1, 2]
     assert "worker_0/x.json went to quarantine: torn" in later.warnings
     assert "round 2: rank 1 died" in later.warnings
 
 
 def test_the_screen_says_how_the_last_round_was_trained(run):
     layout, events = run
-    events.add(
-        "trained", round=2, policy=1.4, value=0.8, policy_floor=1.2, window=2000, seconds=3.0, fingerprint="e" * 64,
+    events.add(Trained(round=2, policy=1.4, value=0.8, policy_floor=1.2, window=2000, seconds=3.0, fingerprint="e" * 64,
         plan="data-parallel on 2 ranks, 1 thread each", batches=19, batches_left_out=1, samples_per_second=5210,
         shares={"forward": 0.3, "backward": 0.55, "waiting": 0.1, "input": 0.01},
-    )  # fmt: skip
+    ))  # fmt: skip
     screen = render(Reader(layout.root).look())
     assert "trained by data-parallel on 2 ranks, 1 thread each: 19/20 batches" in screen
     assert "5,210 samples/s: forward 30%, backward 55%, waiting 10%, input 1%" in screen

@@ -131,7 +131,8 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
         ({"format": "other"}, "not a model that selfplay wrote"),
         ({"version": 4}, "format version 4, this program reads 1 to 3"),
         ({"steps": 99}, "does not match its checksum"),
-        ({"optimizer": {"x": {"step": torch.ones(1)}}}, "does not match its checksum"),
+        ({"optimizer": {name: {"step": torch.ones(())} for name in table["weights"]}}, "does not match its checksum"),
+        ({"optimizer": {"x": {"step": torch.ones(())}}}, "unknown parameter x"),
         (
             {"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}},
             "the file was changed",

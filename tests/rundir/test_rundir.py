@@ -6,7 +6,8 @@ import pytest
 
 from selfplay.errors import RunError
 from selfplay.network.checkpoint import save_checkpoint, untrained
-from selfplay.rundir.events import EventLog, read_events
+from selfplay.rundir.event_types import Started, Stopped
+from selfplay.rundir.events import LONGEST_LINE, EventLog, EventReader
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.lock import hold, holder
@@ -58,14 +59,39 @@ def test_a_held_run_names_its_holder_and_a_dead_holder_holds_nothing(tmp_path):
 
 def test_events_are_read_on_and_torn_lines_waited_for(tmp_path):
     path = tmp_path / "events.jsonl"
-    assert read_events(path) == ([], 0)
+    reader = EventReader(path)
+    assert list(reader) == []
     log = EventLog(path)
-    log.add("started", workers=2)
-    events, offset = read_events(path)
-    assert [event["event"] for event in events] == ["started"]
+    log.add(Started(workers=2, rounds=5))
+    (event,) = reader
+    assert event == Started(workers=2, rounds=5, time=event.time)
+    assert list(reader) == []
     with open(path, "ab") as file:
         file.write(b'{"event": "to')
-    assert read_events(path, offset=offset) == ([], offset)
-    EventLog(path).add("next")  # a coordinator that goes on after a crash inside a line
-    events, _ = read_events(path, offset=offset)
-    assert [event["event"] for event in events] == ["next"]
+    assert list(reader) == []
+    EventLog(path).add(Stopped(reason="next"))  # a coordinator that goes on after a crash inside a line
+    assert [event.reason for event in reader] == ["next"]
+    assert [type(event) for event in EventReader(path)] == [Started, Stopped]
+
+
+def test_lines_that_are_no_events_are_passed_over(tmp_path):
+    path = tmp_path / "events.jsonl"
+    lines = [
+        b"", b"no json", b"[" * 100_000, b'{"event":"unknown"}', b'{"event":"stopped"}', b'{"event":"stopped","reason":7}',
+        b'{"event":"stopped","reason":"' + b"x" * 20_000 + b'"}', b"\xff" * 50, b"x" * (3 * LONGEST_LINE),
+        b'{"event":"match","round":1e999,"against":"","score":1,"low":0,"high":1,"games":2}',
+    ]  # fmt: skip
+    good = b'{"event":"stopped","reason":"good","field of a later version":[1]}'
+    path.write_bytes(b"\n".join([*lines, good, b""]))
+    assert list(EventReader(path)) == [Stopped(reason="good")]
+
+
+def test_a_log_that_took_the_place_of_another_is_read_from_its_start(tmp_path):
+    path = tmp_path / "events.jsonl"
+    reader = EventReader(path)
+    for reason in ("first", "second", "third"):
+        EventLog(path).add(Stopped(reason=reason))
+    assert len(list(reader)) == 3
+    path.unlink()
+    EventLog(path).add(Stopped(reason="new"))
+    assert [event.reason for event in reader] == ["new"]
