@@ -198,9 +198,13 @@ def from_tree(tree: Tree, *, where: str) -> Settings:
     """
     _refuse_unknown_names(tree, where)
     try:
-        return msgspec.convert(tree, Settings)
+        settings = msgspec.convert(tree, Settings)
+        msgspec.json.encode(settings)  # proves that every text is one
+        return settings
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {_explain(str(error), tree)}") from None
+    except UnicodeEncodeError as error:  # from a command line that is not UTF-8
+        raise UsageError(f"{where}: {error.object!r} is not text") from None
 
 
 def to_tree(settings: Settings) -> Tree:

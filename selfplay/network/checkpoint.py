@@ -176,8 +176,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f"{path}: a torch file, but not a model that selfplay wrote; expected format {FORMAT!r}")
     version = table.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
-        check_plain(version, what=f"{path}: version")
-        raise ModelError(f"{path}: format version {table.get('version')}, this program reads 1 to {VERSION}")
+        found = version if type(version) is int else type(version).__name__
+        raise ModelError(f"{path}: format version {found}, this program reads 1 to {VERSION}")
     return _from_table(table, path)
 
 
