@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -25,6 +26,8 @@ COMMANDS = {
     "settings": "Print all settings with their meaning, as a TOML file.",
     "worker": "One worker by hand: play games of a round, write batch files.",
 }
+
+_HINTS = {errno.EMFILE: "; allow more with `ulimit -n 1024`, or use fewer workers"}
 
 
 class LazyGroup(click.Group):
@@ -79,5 +82,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; there is nobody left to tell
+        sys.exit(1)
+    except OSError as error:  # what the machine refuses, nowhere expected in particular
+        click.echo(f"selfplay: {error}{_HINTS.get(error.errno or 0, '')}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

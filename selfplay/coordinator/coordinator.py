@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from selfplay.coordinator.crew import Crew
-from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, first_hole, next_step
+from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status
 from selfplay.engines.engine import Engine
@@ -179,14 +179,16 @@ class Coordinator:
         self._say("there is room again: going on")
 
     def _facts(self) -> Facts:
-        rounds = self._layout.rounds_with_models()
-        newest, lost = rounds[-1] if rounds else None, first_hole(rounds)
-        if newest is None:
-            return Facts(None, False, ())
-        model, source = self._run.model, self._layout.model(newest)
+        rounds = set(self._layout.rounds_with_models())
+        if not rounds:
+            return Facts(None, False, 0, ())
+        newest, model = max(rounds), self._run.model
+        source = self._layout.model(newest)
         published = same_content(model, source) and same_content(inference_twin(model), inference_twin(source))
-        missing = self._collector.missing(newest + 1 if lost is None else lost)
-        return Facts(newest, published, tuple(missing), lost)
+        number = 0
+        while number in rounds and (number == 0 or self._collector.is_complete(number)):
+            number += 1
+        return Facts(newest, published, number, tuple(self._collector.missing(number)) if number else ())
 
     # --- the steps -------------------------------------------------------------------------------------------
 

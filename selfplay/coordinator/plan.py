@@ -18,8 +18,8 @@ class Facts:
 
     newest_round: int | None  # newest round whose model is there
     published: bool  # whether the model at the user's path is that model
-    missing_games: tuple[int, ...]  # numbers of the games that are not there, of the round to be made next
-    lost_round: int | None = None  # first round before the newest whose model is not there: it is to be made next
+    open_round: int  # first round of which games or the model are missing, at most newest_round + 1
+    missing_games: tuple[int, ...]  # numbers of its games that are not there
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,17 @@ Step = CreateModel | Publish | Play | Train | Done
 
 
 def next_step(facts: Facts, *, rounds: int) -> Step:
-    """The one next thing to do until the run has `rounds` rounds."""
-    if facts.newest_round is None or facts.lost_round == 0:
+    """The one next thing to do until the run has `rounds` rounds. What earlier rounds lost comes first."""
+    if facts.newest_round is None or facts.open_round == 0:
         return CreateModel()
-    if facts.lost_round is not None:
-        return _make(facts.lost_round, facts.missing_games)
-    if not facts.published:
-        return Publish(facts.newest_round)
-    if facts.newest_round >= rounds:
-        return Done()
-    return _make(facts.newest_round + 1, facts.missing_games)
-
-
-def _make(number: int, missing: tuple[int, ...]) -> Step:
-    return Play(number, missing) if missing else Train(number)
-
-
-def first_hole(rounds: list[int]) -> int | None:
-    """The first round before the last of these (rising) that is not among them."""
-    return next((number for number, there in enumerate(rounds) if number != there), None)
+    if facts.open_round > facts.newest_round:
+        if not facts.published:
+            return Publish(facts.newest_round)
+        if facts.newest_round >= rounds:
+            return Done()
+    if facts.missing_games:
+        return Play(facts.open_round, facts.missing_games)
+    return Train(facts.open_round)
 
 
 def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> range:

@@ -43,7 +43,8 @@ class EventLog:
         except OSError as error:
             self._may_be_torn = True
             if not is_disk_full(error):
-                raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
+                hint = "; the run's folder is gone" if isinstance(error, FileNotFoundError) else ""
+                raise RunError(f"cannot write {self._path}: {error.strerror or error}{hint}") from error
 
 
 def _end_torn_line(path: Path) -> None:

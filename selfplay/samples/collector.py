@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ class BatchCollector:
         self.games: dict[GameId, bytes] = {}  # every game that is there, with a digest of its record
         self._list_files = list_files
         self._identity = identity
+        self._found: Counter[int] = Counter()  # games that are there, by round
         self._seen: set[Path] = set()
         self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> its round
 
@@ -107,6 +109,7 @@ class BatchCollector:
             self._seen.difference_update(sweep.accepted, sweep.copies)
             for game in sweep.games:
                 del self.games[game.id]
+                self._found[game.id[0]] -= 1
             raise
         return sweep
 
@@ -134,6 +137,10 @@ class BatchCollector:
         (sweep.accepted if new else sweep.copies).append(path)
         sweep.games += new
         sweep.games_copied += len(games) - len(new)
+
+    def is_complete(self, round_number: int) -> bool:
+        """Whether all games of a round are there."""
+        return self._found[round_number] == self._identity.games_per_round
 
     def missing(self, round_number: int) -> list[int]:
         """Numbers of the games of a round that are not there yet."""
@@ -179,6 +186,7 @@ class BatchCollector:
         if game.id in self.games:
             return False
         self.games[game.id] = _digest(game.record)
+        self._found[game.id[0]] += 1
         return True
 
 

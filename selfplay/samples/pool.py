@@ -85,7 +85,8 @@ class TrainingDataPool:
 
         Raises `BatchError` where games of a round up to this one are missing.
         """
-        missing = [(r, n) for r in range(1, round_number + 1) for n in self._collector.missing(r)]
+        short = [r for r in range(1, round_number + 1) if not self._collector.is_complete(r)]
+        missing = [(r, n) for r in short for n in self._collector.missing(r)]
         if missing:
             raise BatchError(
                 f"round {round_number} cannot be trained: {len(missing)} games are missing, the first is game "

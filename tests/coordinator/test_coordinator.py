@@ -11,6 +11,7 @@ from selfplay.engines.inline import InlineEngine
 from selfplay.errors import ModelDamaged, ProcessError, RunError
 from selfplay.network.card import read_onnx_card
 from selfplay.rundir.events import EventReader
+from selfplay.samples.batch_file import read_batch
 
 SMALL = {
     "search": {"simulations": 4},
@@ -55,6 +56,11 @@ def run(tmp_path, engine, rounds=2, workers=2, seed=0):
 
 def kinds_of_events(tmp_path):
     return [type(event).__name__.lower() for event in EventReader(tmp_path / "data" / "events.jsonl")]
+
+
+def games_of_round_1(tmp_path):
+    files = (tmp_path / "data").glob("worker_*/batch_r0001_*.json")
+    return sorted((game for path in files for game in read_batch(path).games), key=lambda game: game.number)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +153,16 @@ def test_a_lost_model_of_an_older_round_is_trained_again(undisturbed, tmp_path, 
     assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
     assert (tmp_path / "data" / "models" / f"round_0001{ending}").exists()
     assert not (tmp_path / "data" / "quarantine").exists(), "games that it played wait for it"
+
+
+def test_lost_games_of_an_older_round_are_played_again(undisturbed, tmp_path):
+    run(tmp_path, InlineEngine(), rounds=1)
+    before = games_of_round_1(tmp_path)
+    for path in sorted((tmp_path / "data").glob("worker_*/batch_r0001_*.json"))[:2]:
+        path.unlink()
+    assert len(games_of_round_1(tmp_path)) < len(before)
+    assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
+    assert games_of_round_1(tmp_path) == before
 
 
 def test_a_damaged_inference_twin_of_an_older_round_is_made_again(undisturbed, tmp_path):

@@ -10,7 +10,6 @@ from selfplay.coordinator.plan import (
     Play,
     Publish,
     Train,
-    first_hole,
     next_step,
     next_task,
     straggling,
@@ -20,17 +19,17 @@ from selfplay.coordinator.plan import (
 @pytest.mark.parametrize(
     ("facts", "step"),
     [
-        (Facts(None, False, ()), CreateModel()),
-        (Facts(0, False, (0, 1)), Publish(0)),
-        (Facts(0, True, (0, 1)), Play(1, (0, 1))),
-        (Facts(0, True, (1,)), Play(1, (1,))),
-        (Facts(0, True, ()), Train(1)),
-        (Facts(1, False, (0, 1)), Publish(1)),
-        (Facts(2, True, (0, 1)), Done()),
-        (Facts(3, True, (0, 1)), Done()),
-        (Facts(3, False, (), lost_round=1), Train(1)),
-        (Facts(3, True, (4,), lost_round=1), Play(1, (4,))),
-        (Facts(3, True, (4,), lost_round=0), CreateModel()),
+        (Facts(None, False, 0, ()), CreateModel()),
+        (Facts(0, False, 1, (0, 1)), Publish(0)),
+        (Facts(0, True, 1, (0, 1)), Play(1, (0, 1))),
+        (Facts(0, True, 1, (1,)), Play(1, (1,))),
+        (Facts(0, True, 1, ()), Train(1)),
+        (Facts(1, False, 2, (0, 1)), Publish(1)),
+        (Facts(2, True, 3, (0, 1)), Done()),
+        (Facts(3, True, 4, (0, 1)), Done()),
+        (Facts(3, False, 1, ()), Train(1)),
+        (Facts(3, True, 1, (4,)), Play(1, (4,))),
+        (Facts(3, True, 0, ()), CreateModel()),
     ],
 )
 def test_the_next_step_follows_from_what_is_there(facts, step):
@@ -38,8 +37,8 @@ def test_the_next_step_follows_from_what_is_there(facts, step):
 
 
 def test_a_run_is_created_and_published_even_for_no_rounds():
-    assert next_step(Facts(None, False, ()), rounds=0) == CreateModel()
-    assert next_step(Facts(0, True, ()), rounds=0) == Done()
+    assert next_step(Facts(None, False, 0, ()), rounds=0) == CreateModel()
+    assert next_step(Facts(0, True, 1, ()), rounds=0) == Done()
 
 
 @given(st.sets(st.integers(0, 400), min_size=1), st.integers(1, 9), st.integers(1, 64))
@@ -62,11 +61,6 @@ def test_small_rounds_are_split_evenly_and_large_ones_in_shrinking_tasks():
         del left[: len(task)]
     assert sizes[0] == 1250
     assert sizes == sorted(sizes, reverse=True)
-
-
-@pytest.mark.parametrize(("rounds", "hole"), [([], None), ([0, 1, 2], None), ([1, 2], 0), ([0, 1, 4, 6], 2)])
-def test_a_lost_round_is_the_first_that_is_not_there(rounds, hole):
-    assert first_hole(rounds) == hole
 
 
 def test_a_task_that_takes_twice_as_long_as_the_slowest_finished_one_is_straggling():
