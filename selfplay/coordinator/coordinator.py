@@ -20,7 +20,7 @@ from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status
-from selfplay.engines.engine import Engine
+from selfplay.engines.engine import Engine, Message
 from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
 from selfplay.games.registry import load_rules
@@ -33,6 +33,7 @@ from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, Run
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 EVENT_SECONDS = 2.0  # between two progress events
+FINISH_SECONDS = 10.0  # that work in hand has to come to an end when the run is interrupted
 DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
 MOST_DAMAGES = 3  # of a round's model in one session: then the disk is not to be trusted
 ROOM_SECONDS = 2.0  # between two looks whether a full disk has room again
@@ -105,11 +106,20 @@ class Coordinator:
             reason = "finished"
         except KeyboardInterrupt:
             reason = "interrupted"
+            self._finish()
             raise
         finally:
             self._engine.stop_all()
             self._sweep_leftovers()
             self._events.add(event_types.Stopped(reason=reason))
+
+    def _finish(self) -> None:
+        """Bring to an end what is in hand, for a while: games under way, a round that is being trained."""
+        self._say(f"stopping: what is in hand is finished, for at most {FINISH_SECONDS:.0f} s; Ctrl-C stops at once")
+        answer = self._crew.finish(FINISH_SECONDS)
+        if answer is not None and answer["event"] == "trained":
+            self._note_training(answer)
+        self._sweep()
 
     def _sweep_leftovers(self) -> None:
         """Half-written files of processes that died: under the run's lock, without children, nobody is at them."""
@@ -240,7 +250,12 @@ class Coordinator:
     def _train(self, number: int) -> None:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
-        answer = self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
+        self._note_training(
+            self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
+        )
+
+    def _note_training(self, answer: Message) -> None:
+        status, number = self.status, answer["round"]
         self._events.add(msgspec.convert(answer, event_types.Trained))
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(status.trained_line(answer))

@@ -48,6 +48,7 @@ class Crew:
         self._say = say
         self._supervisor = Supervisor(engine, run.layout.log, time.monotonic)
         self._obstacle: DiskFullError | ModelDamaged | None = None  # what a child met
+        self._asked: tuple[Message, str] | None = None  # what the trainer was asked, and its last answer's event
         self._slowest_seconds: float | None = None  # task of this round that is done
         self._straggling: set[str] = set()  # workers whose games others play too
 
@@ -134,6 +135,26 @@ class Crew:
                 worker.drop_task("idle")
         self._straggling.clear()
 
+    def finish(self, seconds: float) -> Message | None:
+        """Have what is in hand brought to an end, for at most so long; what the trainer answered, if it was asked.
+
+        Nobody is started anew any more.
+        """
+        until = time.monotonic() + seconds
+        answer = None
+        for worker in self._workers.values():
+            if worker.task and self._supervisor.is_up(worker.name):
+                self._engine.finish(worker.name)
+        while time.monotonic() < until and (self._is_training() or self._is_playing()) and self._obstacle is None:
+            answer = self._answer_among(self._poll()) or answer
+        return answer
+
+    def _is_training(self) -> bool:
+        return self._asked is not None and self._supervisor.is_up(TRAINER)
+
+    def _is_playing(self) -> bool:
+        return any(worker.task and self._supervisor.is_up(worker.name) for worker in self._workers.values())
+
     # --- the trainer -----------------------------------------------------------------------------------------
 
     def tell_trainer(self, message: Message) -> None:
@@ -144,15 +165,22 @@ class Crew:
     def ask_trainer(self, message: Message, *, until: str, meanwhile: Callable[[], None]) -> Message:
         """Send a message and wait for its last answer; a trainer that dies is started anew and asked again."""
         self._start_trainer()
+        self._asked = message, until
         self.tell_trainer(message)
-        while True:
-            for item in self.take_all():
-                if isinstance(item, Answer) and item.child == TRAINER and _answers(item.message, message, until):
-                    self._supervisor.note_success(TRAINER)
-                    return item.message
+        while (answer := self._answer_among(self.take_all())) is None:
             if TRAINER in self.restart():
                 self._engine.send(TRAINER, message)
             meanwhile()
+        return answer
+
+    def _answer_among(self, items: list[Answer | Ended]) -> Message | None:
+        """The last answer to what the trainer was asked, if it is there."""
+        said = [item.message for item in items if isinstance(item, Answer) and item.child == TRAINER]
+        answer = next((message for message in said if self._asked and _answers(message, *self._asked)), None)
+        if answer is not None:
+            self._supervisor.note_success(TRAINER)
+            self._asked = None
+        return answer
 
     def _start_trainer(self) -> None:
         if not self._supervisor.knows(TRAINER):
@@ -163,12 +191,16 @@ class Crew:
 
     def take_all(self) -> list[Answer | Ended]:
         """Note all that children said, and return it. Raises what stood in the way of one and can be helped."""
+        items = self._poll()
+        if (met := self._obstacle) is not None:
+            self._obstacle, self._asked = None, None
+            raise met
+        return items
+
+    def _poll(self) -> list[Answer | Ended]:
         items = self._engine.poll(POLL_SECONDS)
         for item in items:
             self._take(item)
-        if (met := self._obstacle) is not None:
-            self._obstacle = None
-            raise met
         return items
 
     def restart(self) -> list[str]:

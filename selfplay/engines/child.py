@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from selfplay.engines.engine import ALIVE, Message, Service, failure, make_service
+from selfplay.engines.engine import ALIVE, FINISH, Message, Service, failure, make_service
 from selfplay.errors import SelfplayError
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
@@ -34,12 +34,18 @@ class StopWatch:
     def __init__(self) -> None:
         self.lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # of standard input; None = closed
         self._stopped = threading.Event()
+        self._finishing = threading.Event()
 
     def watch(self) -> None:
         """Begin. Signal handlers set a flag, no more."""
         signal.signal(signal.SIGTERM, lambda *_: self._note_stop())
         if _can_close(sys.stdin.fileno()):
             threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def finishing(self) -> bool:
+        """Whether to begin nothing new."""
+        return self._finishing.is_set()
 
     @property
     def stopped(self) -> bool:
@@ -57,7 +63,7 @@ class StopWatch:
         while block := os.read(sys.stdin.fileno(), 65_536):
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
-                self.lines.put(line)
+                self._finishing.set() if line == FINISH else self.lines.put(line)
         self._note_stop()
         # Whatever the process is at (an import, a long step), it ends: files are whole at any moment.
         time.sleep(GRACE_SECONDS)
@@ -84,13 +90,17 @@ class Voice:
             while rest:
                 rest = rest[os.write(STANDARD_OUTPUT, rest) :]
 
-    def say_until_stopped(self, messages: Iterable[Message | None], watch: StopWatch) -> None:
-        """Write messages until they or the time of this process end."""
+    def say_until_stopped(
+        self, messages: Iterable[Message | None], watch: StopWatch, *, finish: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write messages until they or the time of this process end; where they shall end soon, `finish` is called."""
         self._busy = True
         for message in messages:
             self._signs += 1
             if message is not None:
                 self.say(message)
+            if watch.finishing:
+                finish()
             if watch.stopped:
                 return
         self.rest()
@@ -117,7 +127,7 @@ def serve(make: Callable[[], Service], watch: StopWatch, voice: Voice) -> None:
     service = make()
     voice.rest()
     while (line := watch.lines.get()) is not None and not watch.stopped:
-        voice.say_until_stopped(_answers(service, msgspec.json.decode(line)), watch)
+        voice.say_until_stopped(_answers(service, msgspec.json.decode(line)), watch, finish=service.finish)
 
 
 def _answers(service: Service, message: Message) -> Iterator[Message | None]:

@@ -5,6 +5,7 @@ to it yields answers. All values are JSON tables. A service ends when it is stop
 
     start(name, service, settings)   begin a child
     send(name, message)              give it work; it works through its messages one after another
+    finish(name)                     have it bring the work in hand to a good end soon, and begin nothing new
     poll(timeout_seconds)            what came from all children since the last call
     stop(name)                       end a child; nothing of it is left when this returns
 """
@@ -21,12 +22,17 @@ from selfplay.errors import DiskFullError, ModelDamaged, SelfplayError
 
 Message = dict[str, Any]
 ALIVE = "alive"  # the event by which a child's process says that it runs
+FINISH = b'"finish"'  # the line that stands for `finish`
 
 
 class Service(Protocol):
     """A child's work. Answers are yielded as they come; None = still at work, a good moment to be stopped."""
 
     def handle(self, message: Message) -> Iterator[Message | None]: ...
+
+    def finish(self) -> None:
+        """Begin nothing new within the message in hand; may be called again and again."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Engine(Protocol):
     def start(self, name: str, service: str, settings: Message) -> None: ...
 
     def send(self, name: str, message: Message) -> None: ...
+
+    def finish(self, name: str) -> None: ...
 
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]: ...
 

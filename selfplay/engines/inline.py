@@ -25,6 +25,9 @@ class InlineEngine:
     def send(self, name: str, message: Message) -> None:
         self._waiting[name].append(message)
 
+    def finish(self, name: str) -> None:
+        self._services[name].finish()
+
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]:
         answers: list[Answer | Ended] = []
         for name, waiting in list(self._waiting.items()):

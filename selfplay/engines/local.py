@@ -19,7 +19,7 @@ from typing import IO
 
 import msgspec
 
-from selfplay.engines.engine import ALIVE, Answer, Ended, Message
+from selfplay.engines.engine import ALIVE, FINISH, Answer, Ended, Message
 
 STOP_GRACE_SECONDS = 2.0
 SILENT_SECONDS = 15.0  # without a word from a process that speaks every second
@@ -86,10 +86,16 @@ class LocalEngine:
         reader.start()
 
     def send(self, name: str, message: Message) -> None:
+        self._write(name, msgspec.json.encode(message))
+
+    def finish(self, name: str) -> None:
+        self._write(name, FINISH)
+
+    def _write(self, name: str, line: bytes) -> None:
         stdin = self._children[name].process.stdin
         assert stdin is not None
         with contextlib.suppress(BrokenPipeError):  # a dead child is reported by its reader
-            stdin.write(msgspec.json.encode(message) + b"\n")
+            stdin.write(line + b"\n")
             stdin.flush()
 
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]:

@@ -105,7 +105,7 @@ class BatchCollector:
         try:
             for path in self._unseen():
                 self._take_in(path, sweep)
-        except Exception:
+        except BaseException:
             self._seen.difference_update(sweep.accepted, sweep.copies)
             for game in sweep.games:
                 del self.games[game.id]

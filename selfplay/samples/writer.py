@@ -17,7 +17,8 @@ class WorkerDataWriter:
     """Writes the games first_game … first_game + num_games - 1 of one round.
 
     A file holds ten games that follow each other, counted from `first_game`, and is written when the last of them
-    is finished; games may come in any order. Nothing is ever changed once written.
+    is finished; games may come in any order. `write_rest` writes those that still wait for others. Nothing is ever
+    changed once written.
 
     Raises `RunError` where the folder cannot be made or written.
     """
@@ -39,7 +40,16 @@ class WorkerDataWriter:
         numbers = range(start, min(start + GAMES_PER_FILE, self._end))
         if not all(number in self._waiting for number in numbers):
             return None
+        return self._write(list(numbers))
+
+    def write_rest(self) -> list[Path]:
+        """Write what is finished, since no more games come; the files."""
+        numbers = sorted(self._waiting)
+        return [self._write(numbers[at : at + GAMES_PER_FILE]) for at in range(0, len(numbers), GAMES_PER_FILE)]
+
+    def _write(self, numbers: list[int]) -> Path:
+        """The file is named after its first game, which is in no other file then."""
         games = [self._waiting.pop(number) for number in numbers]
-        path = self._folder / batch_name(self._header.round, start)
+        path = self._folder / batch_name(self._header.round, numbers[0])
         write_atomically(path, encode_batch(self._header, games))
         return path

@@ -63,6 +63,9 @@ class TrainerService:
         self._trainer: Trainer | None = None
         self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
 
+    def finish(self) -> None:
+        """A round that is being trained is the work in hand."""
+
     def handle(self, message: Message) -> Iterator[Message | None]:
         match message["do"]:
             case "create":

@@ -10,6 +10,7 @@ As a service (`engines/engine.py`) it takes tasks; `selfplay worker` gives it on
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +68,13 @@ class Worker:
         self._setup = setup
         self._rules = load_rules(setup.game)
         spare_the_collector()
+        self._finishing = False
         self._fingerprint: str | None = None
         self._evaluator: CachedEvaluator | None = None
+
+    def finish(self) -> None:
+        """Begin no more games: those under way are finished and written."""
+        self._finishing = True
 
     def handle(self, message: Message) -> Iterator[Message | None]:
         """Play one task, given as a table with the fields of `WorkerTask`."""
@@ -99,7 +105,7 @@ class Worker:
         self, lockstep: Lockstep, writer: WorkerDataWriter, numbers: range
     ) -> Iterator[Message | None]:
         reported = 0.0
-        for record in lockstep.play(numbers):
+        for record in lockstep.play(itertools.takewhile(lambda _: not self._finishing, numbers)):
             path = writer.add(record) if record is not None else None
             if path is not None:
                 yield {"event": "batch", "file": path.name}
@@ -109,6 +115,8 @@ class Worker:
                 yield {"event": "progress", **self._counts(lockstep)}
             else:
                 yield None
+        for path in writer.write_rest():
+            yield {"event": "batch", "file": path.name}
         yield {"event": "done", **self._counts(lockstep)}
 
     def _counts(self, lockstep: Lockstep) -> dict[str, Any]:

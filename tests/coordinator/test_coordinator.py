@@ -10,6 +10,7 @@ from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
 from selfplay.errors import ModelDamaged, ProcessError, RunError
 from selfplay.network.card import read_onnx_card
+from selfplay.rundir.event_types import Stopped, Trained
 from selfplay.rundir.events import EventReader
 from selfplay.samples.batch_file import read_batch
 
@@ -230,3 +231,60 @@ def test_the_second_copy_of_a_file_is_removed(undisturbed, tmp_path):
     assert run(tmp_path, InlineEngine(), rounds=2)[0].fingerprint == undisturbed
     assert original.exists()
     assert not copy.exists()
+
+
+class Interrupting(InlineEngine):
+    """Ctrl-C at the n-th look, and once more where there are two numbers."""
+
+    def __init__(self, *looks):
+        super().__init__()
+        self.looks, self.looked = looks, 0
+
+    def poll(self, timeout_seconds):
+        self.looked += 1
+        if self.looked in self.looks:
+            raise KeyboardInterrupt
+        return super().poll(timeout_seconds)
+
+
+def events_of(tmp_path, kind):
+    return [event for event in EventReader(tmp_path / "data" / "events.jsonl") if isinstance(event, kind)]
+
+
+def test_an_interrupted_run_keeps_the_games_that_were_under_way(undisturbed, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Interrupting(9), workers=1)
+    assert [event.reason for event in events_of(tmp_path, Stopped)] == ["interrupted"]
+    kept = games_of_round_1(tmp_path)
+    assert 0 < len(kept) <= 25, "all that had begun, and no more"
+    assert run(tmp_path, InlineEngine())[0].fingerprint == undisturbed
+
+
+def test_games_that_had_not_begun_are_not_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(SMALL, "worker", {"games_in_parallel": 3})
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Interrupting(12), workers=1)
+    assert 3 <= len(games_of_round_1(tmp_path)) < 12
+
+
+def test_an_interrupted_run_keeps_the_round_that_was_being_trained(undisturbed, tmp_path):
+    class WhileTraining(Interrupting):
+        def send(self, name, message):
+            super().send(name, message)
+            if message.get("do") == "train":
+                self.looks = (self.looked + 3,)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, WhileTraining())
+    assert [event.round for event in events_of(tmp_path, Trained)] == [1]
+    assert (tmp_path / "data" / "models" / "round_0001.pt").exists()
+    assert run(tmp_path, InlineEngine())[0].fingerprint == undisturbed
+
+
+def test_a_second_interrupt_ends_at_once(undisturbed, tmp_path):
+    engine = Interrupting(9, 10)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, engine, workers=1)
+    assert engine.looked == 10
+    assert games_of_round_1(tmp_path) == []
+    assert run(tmp_path, InlineEngine())[0].fingerprint == undisturbed

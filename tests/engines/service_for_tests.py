@@ -13,6 +13,10 @@ def make(settings):
 class Obedient:
     def __init__(self, name):
         self.name = name
+        self.is_finishing = False
+
+    def finish(self):
+        self.is_finishing = True
 
     def handle(self, message):
         match message["do"]:
@@ -31,6 +35,11 @@ class Obedient:
             case "loop":
                 while True:
                     pass
+            case "until asked to finish":
+                while not self.is_finishing:
+                    time.sleep(0.01)
+                    yield None
+                yield {"finished": True}
             case "forever":
                 while True:
                     time.sleep(0.01)

@@ -63,6 +63,17 @@ def test_messages_are_answered_in_order_by_each_child(request, kind):
     assert answers(engine, 1) == [Answer("b", {"n": 0, "name": "b"})]
 
 
+@pytest.mark.parametrize("kind", ["local", "inline"])
+def test_a_child_is_asked_to_finish_while_it_works(request, kind):
+    engine = request.getfixturevalue(kind)
+    engine.start("a", SERVICE, {"name": "a"})
+    engine.send("a", {"do": "count", "to": 1})
+    assert answers(engine, 1)[0].message["n"] == 0
+    engine.send("a", {"do": "until asked to finish"})
+    engine.finish("a")
+    assert answers(engine, 1) == [Answer("a", {"finished": True})]
+
+
 def test_a_clear_error_travels_as_a_message_and_the_child_lives_on(local):
     local.start("a", SERVICE, {"name": "a"})
     local.send("a", {"do": "fail"})

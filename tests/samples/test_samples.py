@@ -211,6 +211,17 @@ def test_the_writer_refuses_foreign_games_and_sweeps_its_own_leftovers(tictactoe
         writer.add(games[0])
 
 
+def test_finished_games_that_wait_for_others_are_written_in_the_end(folder, tictactoe, games):
+    writer = WorkerDataWriter(folder / "worker_0", header_of(tictactoe), first_game=0, num_games=12)
+    for number in (11, 3, 1):
+        assert writer.add(games[number]) is None
+    (path,) = writer.write_rest()
+    assert path.name == batch_name(1, 1)
+    assert [game.number for game in read_batch(path).games] == [1, 3, 11]
+    assert writer.write_rest() == []
+    assert collector_of(folder, tictactoe).sweep().accepted == [path]
+
+
 # --- the collector -----------------------------------------------------------------------------------------------
 
 
