@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import runs
 
 from selfplay.config import NetworkSettings, SearchSettings, SelfPlaySettings, Settings, TrainingSettings
+from selfplay.engines.inline import InlineEngine
 from selfplay.games.registry import load_rules
 
 TOYS = Path(__file__).parent / "toys.py"
@@ -43,3 +45,17 @@ def small_settings():
         selfplay=SelfPlaySettings(games_per_round=12, seed=5, device="cpu"),
         training=TrainingSettings(batch_size=32, passes=2.0, threads=1),
     )
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The fingerprint and games of a run of TICTACTOE with one worker, which nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    runs.train([*runs.TICTACTOE, "--workers", "1"], folder)
+    return runs.info(folder)["fingerprint"], runs.games_of(folder)
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory):
+    """The fingerprint of a run inside this process that nothing happened to."""
+    return runs.run(tmp_path_factory.mktemp("calm"), InlineEngine())[0].fingerprint

@@ -1,78 +1,17 @@
-"""Whole runs, with real processes: purity, going on, lost workers, bad files, signals."""
+"""Whole runs, with real processes: purity, going on, settings, games of one's own, strength, scripts."""
 
-import json
-import os
-import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from perfect import mistakes
-from processes import is_running
+from runs import SMALL_CONNECT4, TICTACTOE, games_of, info, train
 
 from selfplay.arena.player import open_model
-from selfplay.rundir.event_types import Batch, Playing, Progress, Recovering, Started, Stopped, Trained, Waiting
+from selfplay.rundir.event_types import Batch, Playing, Progress, Started, Stopped, Trained
 from selfplay.rundir.events import EventReader
-from selfplay.rundir.layout import RunLayout
-from selfplay.samples.batch_file import read_batch
 
-SELFPLAY = Path(sys.executable).with_name("selfplay")
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-SMALL_CONNECT4 = [
-    "connect4", "--games-per-round", "14", "--rounds", "2", "--seed", "7",
-    "--set", "search.simulations=12", "--set", "network.blocks=1", "--set", "network.channels=8",
-]  # fmt: skip
-TICTACTOE = ["tictactoe", "--games-per-round", "60", "--rounds", "3", "--seed", "7"]
-
-
-def command(arguments, folder):
-    return [
-        SELFPLAY,
-        "train",
-        *arguments,
-        "--model",
-        folder / "model.pt",
-        "--data",
-        folder / "data",
-        "--final-games",
-        "0",
-    ]
-
-
-def train(arguments, folder, code=0):
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        list(map(str, command(arguments, folder))), capture_output=True, text=True, timeout=200, check=False
-    )
-    assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def info(folder):
-    done = subprocess.run([SELFPLAY, "info", folder / "model.pt", "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
-def games_of(folder):
-    """Every game of the run: (round, number) -> record, each exactly once."""
-    games = {}
-    for path in RunLayout(folder / "data").batch_files():
-        batch = read_batch(path)
-        for game in batch.games:
-            assert games.setdefault((batch.round, game.number), game) == game
-    return games
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The fingerprint and games of TICTACTOE with one worker."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    train([*TICTACTOE, "--workers", "1"], folder)
-    return info(folder)["fingerprint"], games_of(folder)
 
 
 @pytest.mark.parametrize("options", [["--workers", "2"], ["--workers", "3"], ["--workers", "2", "--engine", "inline"]])
@@ -106,162 +45,6 @@ def test_going_on_round_by_round_ends_in_the_same_bits(undisturbed, tmp_path):
     assert info(tmp_path)["round"] == 3
     train([*TICTACTOE, "--workers", "2"], tmp_path)  # nothing left to do
     assert info(tmp_path)["fingerprint"] == undisturbed[0]
-
-
-def test_bad_batches_are_quarantined_and_their_games_played_again(undisturbed, tmp_path):
-    train([*TICTACTOE, "--rounds", "1", "--workers", "2"], tmp_path)
-    layout = RunLayout(tmp_path / "data")
-    torn, forged, *_ = layout.batch_files()
-    torn.write_bytes(torn.read_bytes()[:-40])
-    forged.write_bytes(forged.read_bytes().replace(b'"outcome":1', b'"outcome":0'))
-    (layout.worker(0) / "batch_newer.json").write_text('{"format":"selfplay-batch","version":9}')
-    # The model of round 1 is there already; without it the round is trained again, from games played again.
-    for path in layout.models.glob("round_0001.*"):
-        path.unlink()
-    (tmp_path / "model.pt").unlink()
-    output = train([*TICTACTOE, "--workers", "2"], tmp_path)
-    assert output.count("moved to") == 3
-    assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
-    reasons = "".join(path.read_text() for path in layout.quarantine.glob("*.reason.txt"))
-    for reason in ("cut short", "does not match its checksum", "version is 9, this program reads 1"):
-        assert reason in reasons
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "timed out"
-        time.sleep(0.02)
-
-
-def children_of(pid):
-    return [int(line) for line in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_killed_children_are_replaced_and_the_bits_stay(undisturbed, tmp_path):
-    """Workers and trainer are killed in turn, whatever they are doing."""
-    arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], tmp_path)))
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
-        for turn in range(4):
-            wait_for(lambda: process.poll() is not None or len(children_of(process.pid)) >= 1)
-            if process.poll() is None:
-                children = children_of(process.pid)
-                os.kill(children[-1 if turn % 2 else 0], signal.SIGKILL)
-                time.sleep(0.7)
-        output = process.communicate(timeout=120)[0].decode()
-    assert process.returncode == 0, output
-    assert "starting it again" in output
-    assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_children_that_stand_still_are_replaced_and_the_bits_stay(undisturbed, tmp_path):
-    """A worker and the trainer are stopped (SIGSTOP) as soon as they are there."""
-    arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], tmp_path)))
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
-        wait_for(lambda: len(children_of(process.pid)) == 3)
-        stopped = children_of(process.pid)[:2]
-        for child in stopped:
-            os.kill(child, signal.SIGSTOP)
-        output = process.communicate(timeout=120)[0].decode()
-    assert process.returncode == 0, output
-    assert output.count("ended unexpectedly (hung: not a sign of life for") == 2
-    assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
-    wait_for(lambda: not any(map(is_running, stopped)))
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 40 MB, with 100 KB left."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a file system is not allowed here")
-    with open(disk / "filler", "wb") as filler:
-        filler.write(bytes(40 * 2**20 - 100_000))
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
-def test_a_full_disk_pauses_the_run_until_there_is_room(undisturbed, small_disk):
-    arguments = list(map(str, command([*TICTACTOE, "--workers", "2"], small_disk)))
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
-        events = small_disk / "data" / "events.jsonl"
-        wait_for(lambda: any(isinstance(event, Waiting) for event in EventReader(events)))
-        assert process.poll() is None
-        assert not [path for path in small_disk.rglob("*") if ".tmp" in path.name]
-        (small_disk / "filler").unlink()
-        output = process.communicate(timeout=120)[0].decode()
-    assert process.returncode == 0, output
-    assert "No space left on device; waiting until there is room again" in output
-    assert "there is room again: going on" in output
-    assert (info(small_disk)["fingerprint"], games_of(small_disk)) == undisturbed
-
-
-def ranks_below(pid):
-    """Ranks of the trainer below a coordinator."""
-    below = [grandchild for child in children_of(pid) for grandchild in children_of(child)]
-    return [each for each in below if b"selfplay.training.rank" in Path(f"/proc/{each}/cmdline").read_bytes()]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_ranks_and_trainer_killed_in_the_middle_of_a_round_cost_no_bit(tmp_path):
-    """A rank as soon as there are any, then the whole trainer."""
-    arguments = [*SMALL_CONNECT4, "--workers", "1", "--set", "training.batch_size=32", "--set", "training.passes=4"]
-    arguments += ["--set", "training.mode=data", "--set", "training.ranks=2", "--set", "training.threads=1"]
-    assert "[ranks 2 · batches" in train(arguments, tmp_path / "whole")
-    (tmp_path / "killed").mkdir()
-    events = tmp_path / "killed" / "data" / "events.jsonl"
-    killed = list(map(str, command(arguments, tmp_path / "killed")))
-    with subprocess.Popen(killed, stdout=subprocess.PIPE) as process:
-        wait_for(lambda: len(ranks_below(process.pid)) == 2)
-        ranks = ranks_below(process.pid)
-        os.kill(ranks[1], signal.SIGKILL)
-        wait_for(lambda: any(isinstance(event, Recovering) for event in EventReader(events)))
-        wait_for(lambda: len(ranks_below(process.pid)) == 2)
-        ranks += ranks_below(process.pid)
-        (trainer,) = (child for child in children_of(process.pid) if set(children_of(child)) & set(ranks))
-        os.kill(trainer, signal.SIGKILL)
-        output = process.communicate(timeout=120)[0].decode()
-    assert process.returncode == 0
-    assert "the round is trained again from its checkpoint, with the same plan" in output
-    assert info(tmp_path / "killed")["fingerprint"] == info(tmp_path / "whole")["fingerprint"]
-    wait_for(lambda: not any(map(is_running, [*ranks, trainer])))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_run_leaves_no_process_and_goes_on(undisturbed, tmp_path, number):
-    with subprocess.Popen(
-        list(map(str, command([*TICTACTOE, "--workers", "2"], tmp_path))),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        wait_for(lambda: list(tmp_path.glob("data/worker_*/batch_*.json")))
-        children = children_of(process.pid)
-        assert children
-        process.send_signal(number)
-        errors = process.communicate(timeout=30)[1].decode()
-    if number == signal.SIGKILL:
-        assert process.returncode == -9
-    else:
-        assert process.returncode == 130, errors
-        assert "interrupted; what was written stays" in errors
-    wait_for(lambda: not any(is_running(pid) for pid in children), seconds=2)
-    train([*TICTACTOE, "--workers", "2"], tmp_path)
-    assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
-
-
-def test_a_second_coordinator_is_refused(tmp_path):
-    with subprocess.Popen(
-        list(map(str, command([*TICTACTOE, "--rounds", "50", "--workers", "1"], tmp_path))), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        wait_for(lambda: (tmp_path / "data" / "run.toml").exists())
-        assert f"is in use by process {process.pid}" in train(TICTACTOE, tmp_path, code=1)
-        process.terminate()
 
 
 def test_changed_settings_and_other_games_are_refused(tmp_path):

@@ -1,0 +1,143 @@
+"""Whole runs for tests: as processes, by the command, and inside this process, with children that fail on cue."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from selfplay.coordinator.coordinator import Coordinator, Options
+from selfplay.coordinator.run import RunRequest, open_run
+from selfplay.engines.inline import InlineEngine
+from selfplay.network.card import read_onnx_card
+from selfplay.rundir.events import EventReader
+from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import read_batch
+
+SELFPLAY = Path(sys.executable).with_name("selfplay")
+SMALL_CONNECT4 = [
+    "connect4", "--games-per-round", "14", "--rounds", "2", "--seed", "7",
+    "--set", "search.simulations=12", "--set", "network.blocks=1", "--set", "network.channels=8",
+]  # fmt: skip
+TICTACTOE = ["tictactoe", "--games-per-round", "60", "--rounds", "3", "--seed", "7"]
+
+
+def command(arguments, folder):
+    return [
+        SELFPLAY,
+        "train",
+        *arguments,
+        "--model",
+        folder / "model.pt",
+        "--data",
+        folder / "data",
+        "--final-games",
+        "0",
+    ]
+
+
+def train(arguments, folder, code=0):
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        list(map(str, command(arguments, folder))), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def info(folder):
+    done = subprocess.run([SELFPLAY, "info", folder / "model.pt", "--json"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def games_of(folder):
+    """Every game of the run: (round, number) -> record, each exactly once."""
+    games = {}
+    for path in RunLayout(folder / "data").batch_files():
+        batch = read_batch(path)
+        for game in batch.games:
+            assert games.setdefault((batch.round, game.number), game) == game
+    return games
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "timed out"
+        time.sleep(0.02)
+
+
+def children_of(pid):
+    return [int(line) for line in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+# --- inside this process ---------------------------------------------------------------------------------------
+
+SMALL = {
+    "search": {"simulations": 4},
+    "network": {"blocks": 1, "channels": 8},
+    "selfplay": {"games_per_round": 25, "device": "cpu"},
+    "training": {"threads": 1, "passes": 2.0},
+}
+
+
+def run(tmp_path, engine, rounds=2, workers=2, seed=0):
+    settings = {**SMALL, "selfplay": {**SMALL["selfplay"], "seed": seed}}
+    opened = open_run(RunRequest(tmp_path / "data", tmp_path / "model.pt", game="tictactoe", assignments=settings))
+    lines = []
+    Coordinator(
+        opened, Options(workers=workers, rounds=rounds), engine, show=lambda status: None, say=lines.append
+    ).work()
+    return read_onnx_card(tmp_path / "model.onnx"), lines
+
+
+def kinds_of_events(tmp_path):
+    return [type(event).__name__.lower() for event in EventReader(tmp_path / "data" / "events.jsonl")]
+
+
+def games_of_round_1(tmp_path):
+    files = (tmp_path / "data").glob("worker_*/batch_r0001_*.json")
+    return sorted((game for path in files for game in read_batch(path).games), key=lambda game: game.number)
+
+
+def events_of(tmp_path, kind):
+    return [event for event in EventReader(tmp_path / "data" / "events.jsonl") if isinstance(event, kind)]
+
+
+class Stalling(InlineEngine):
+    """Gives a worker no turn from its n-th on, until it is started anew."""
+
+    def __init__(self, victim, turn):
+        super().__init__()
+        self.victim, self.turns_left = victim, turn
+        self.starts = []
+
+    def start(self, name, service, settings):
+        super().start(name, service, settings)
+        self.starts.append(name)
+        if self.starts.count(self.victim) == 2:
+            self.victim = ""
+
+    def _turn(self, name):
+        if name == self.victim:
+            self.turns_left -= 1
+            if self.turns_left < 0:
+                return []
+        return super()._turn(name)
+
+
+class Interrupting(InlineEngine):
+    """Ctrl-C at the n-th look, and once more where there are two numbers."""
+
+    def __init__(self, *looks):
+        super().__init__()
+        self.looks, self.looked = looks, 0
+
+    def poll(self, timeout_seconds):
+        self.looked += 1
+        if self.looked in self.looks:
+            raise KeyboardInterrupt
+        return super().poll(timeout_seconds)
