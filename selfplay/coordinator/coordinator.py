@@ -225,10 +225,10 @@ class Coordinator:
         before = self._layout.model(number - 1)
         model = {"model": str(inference_twin(before)), "fingerprint": self._models.fingerprint(number - 1)}
         started = time.monotonic()
-        while missing := self._collector.missing(number):
-            self._crew.hand_out(number, missing, model)
-            status.games_done = status.games_total - len(missing)
-            status.phase_share = 1 - len(missing) / status.games_total
+        while not self._collector.is_complete(number):
+            self._crew.hand_out(number, lambda: self._collector.missing(number), model)
+            status.games_done = self._collector.found(number)
+            status.phase_share = status.games_done / status.games_total
             self._follow(started)
         status.games_done, all_there = status.games_total, time.monotonic()
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:

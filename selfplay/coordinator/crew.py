@@ -75,16 +75,18 @@ class Crew:
                 self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
                 self._supervisor.start(name, WORKER_SERVICE, setup)
 
-    def hand_out(self, number: int, missing: list[int], model: Message) -> None:
+    def hand_out(self, number: int, list_missing: Callable[[], list[int]], model: Message) -> None:
         """Give idle workers the missing games of a round that no worker is at; then those of stragglers once more.
 
         Args:
             number: the round.
-            missing: numbers of its games that are not there, rising.
+            list_missing: numbers of its games that are not there, rising; asked where a worker is idle.
             model: `model` and `fingerprint` of a worker's task.
         """
         idle = [worker for worker in self._workers.values() if worker.state == "idle"]
-        under_way = self.under_way(number) if idle else set()
+        if not idle:
+            return
+        missing, under_way = list_missing(), self.under_way(number)
         pending = [game for game in missing if game not in under_way]
         for place, worker in enumerate(idle):
             if pending:

@@ -16,6 +16,7 @@ from selfplay.worker.lockstep import Lockstep
 def compile_kernels(settings: Settings) -> None:
     """Play one game with the smallest search; what it compiles is what workers need. Quick where all is cached."""
     rules = load_rules(settings.game.name)
+    rules.replay([])
     actions = rules.info.num_actions
     evaluator = CachedEvaluator(UniformEvaluator(), actions=actions, positions=64)
     search = msgspec.structs.replace(settings.search, simulations=2)

@@ -31,6 +31,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from selfplay.errors import GameError
 from selfplay.games.symmetry import Symmetry
 
 # Outcomes of a ply, as seen by the player who made it. All but ONGOING are also that player's value of the game.
@@ -223,7 +224,22 @@ class Rules(ABC):
         Raises `GameError` at the first move that is not legal or comes after the end; what is known of the
         states comes along in the same order.
         """
-        return replay(self, moves)
+        actions = np.array(moves, np.int64)
+        playable = int(np.append((actions < 0) | (actions >= self.info.num_actions), True).argmax())
+        states = self.empty((len(actions) + 1,))
+        states[:1] = self.start(1)
+        known = Advanced(
+            np.zeros(len(states), np.int8),
+            np.zeros(len(states), np.int8),
+            np.zeros((len(states), self.info.num_actions), np.bool_),
+            np.zeros((len(states), 2), np.uint64),
+        )
+        played = int(self.build_in(replay_loop)(self.room(states), actions[:playable].astype(np.int32), *known))
+        if played < len(actions) and known.outcomes[played] != ONGOING:
+            raise GameError(f"the game is over after {played} plies, but {len(actions)} moves are given")
+        if played < len(actions):
+            raise GameError(f"move {moves[played]} at ply {played} is not legal")
+        return states, known
 
     def find_action(self, name: str) -> int | None:
         """The action that people call `name` (case and blanks aside), or None."""
@@ -234,20 +250,17 @@ class Rules(ABC):
         return None
 
 
-def replay(rules: Rules, moves: Sequence[int]) -> tuple[States, Advanced]:
-    """See `Rules.replay`."""
-    from selfplay.errors import GameError
+def replay_loop(advance_one: Callable[..., tuple[int, int]]) -> Callable[..., int]:
+    """A loop for `build_in` that plays a list of moves; how many were legal, up to the first that was not."""
 
-    state = rules.start(1)
-    known = rules.describe(state)
-    states, facts = [state.copy()], [known]
-    for ply, move in enumerate(moves):
-        if known.outcomes[0] != ONGOING:
-            raise GameError(f"the game is over after {ply} plies, but {len(moves)} moves are given")
-        if not 0 <= move < rules.info.num_actions or not known.legal[0, move]:
-            raise GameError(f"move {move} at ply {ply} is not legal")
-        state = state.copy()
-        known = rules.advance(state, np.array([move], np.int32))
-        states.append(state)
-        facts.append(known)
-    return np.concatenate(states), Advanced._make(np.concatenate(column) for column in zip(*facts, strict=True))
+    def replay_moves(room: Any, moves: Any, outcomes: Any, to_move: Any, legal: Any, keys: Any) -> int:
+        outcomes[0], to_move[0] = advance_one(room, 0, 0, -1, legal[0], keys[0])
+        for ply in range(len(moves)):
+            if outcomes[ply] != ONGOING or not legal[ply, moves[ply]]:
+                return ply
+            outcomes[ply + 1], to_move[ply + 1] = advance_one(
+                room, ply, ply + 1, moves[ply], legal[ply + 1], keys[ply + 1]
+            )
+        return len(moves)
+
+    return replay_moves

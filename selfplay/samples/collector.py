@@ -138,6 +138,10 @@ class BatchCollector:
         sweep.games += new
         sweep.games_copied += len(games) - len(new)
 
+    def found(self, round_number: int) -> int:
+        """How many games of a round are there."""
+        return self._found[round_number]
+
     def is_complete(self, round_number: int) -> bool:
         """Whether all games of a round are there."""
         return self._found[round_number] == self._identity.games_per_round

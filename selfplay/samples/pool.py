@@ -1,7 +1,8 @@
-"""`TrainingDataPool`: all positions of a run's games, and shuffled minibatches out of the replay window.
+"""`TrainingDataPool`: the positions of a run's games, and shuffled minibatches out of the replay window.
 
 Games count in order of (round, number), whatever file or worker they came from: what is drawn is a function of the
-games, the settings and the generator. Letters: n positions, P planes, H × W board, A actions, S symmetries.
+games, the settings and the generator. Games that the window has left behind are let go; only
+their lengths stay. Letters: n positions, P planes, H × W board, A actions, S symmetries.
 """
 
 from __future__ import annotations
@@ -67,10 +68,13 @@ class TrainingDataPool:
     """
 
     def __init__(self, list_files: Callable[[], list[Path]], identity: RunIdentity, settings: TrainingSettings) -> None:
+        self._list_files = list_files
+        self._identity = identity
         self._collector = BatchCollector(list_files, identity)
         self._rules = identity.rules
         self._settings = settings
         self._games: dict[GameId, _GamePositions] = {}
+        self._lengths: dict[GameId, int] = {}  # plies of every game there is
         self._boards, self._actions = tables(identity.rules.info.symmetries)
 
     def collect(self) -> int:
@@ -78,6 +82,7 @@ class TrainingDataPool:
         sweep = self._collector.sweep()
         for game in sweep.games:
             self._games[game.id] = self._positions_of(game)
+            self._lengths[game.id] = len(game.states)
         return len(sweep.games)
 
     def window(self, round_number: int) -> Window:
@@ -92,15 +97,21 @@ class TrainingDataPool:
                 f"round {round_number} cannot be trained: {len(missing)} games are missing, the first is game "
                 f"{missing[0][1]} of round {missing[0][0]}; start the run again and they are played"
             )
-        ids = sorted(game for game in self._games if game[0] <= round_number)
-        lengths = [len(self._games[game].states) for game in ids]
+        ids = sorted(game for game in self._lengths if game[0] <= round_number)
+        lengths = [self._lengths[game] for game in ids]
         total = sum(lengths)
-        chosen = ids[newest_games(lengths, window_size(total, self._settings)) :]
+        first = newest_games(lengths, window_size(total, self._settings))
+        chosen = ids[first:]
+        if any(game not in self._games for game in chosen):  # an older round, whose games were let go
+            self._collector = BatchCollector(self._list_files, self._identity)
+            self.collect()
+            return self.window(round_number)
+        self._games = {game: positions for game, positions in self._games.items() if game >= chosen[0]}
         columns = zip(*(self._games[game] for game in chosen), strict=True)
         new = sum(length for game, length in zip(ids, lengths, strict=True) if game[0] == round_number)
         states, legal, policy, column, keys = (np.concatenate(parts) for parts in columns)
         outcome = np.eye(3, dtype=np.float32)[column]
-        lengths = [len(self._games[game].states) for game in chosen]
+        lengths = lengths[first:]
         weight = position_weights(
             self._settings,
             games=np.repeat(np.arange(len(chosen)), lengths),

@@ -365,6 +365,25 @@ def pool_of(folder, rules, **settings):
     return TrainingDataPool(listing, identity_of(rules), TrainingSettings(**{"batch_size": 32, **settings}))
 
 
+def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_older_round(folder, tictactoe, games):
+    settings = {"window_start": 30, "window_slope": 0.1}
+    write(folder, tictactoe, games)
+    pool = pool_of(folder, tictactoe, **settings)
+    pool.collect()
+    first = pool.window(1)
+    write(folder, tictactoe, played(tictactoe, range(GAMES), 2), "worker_1/batch_2.json", round_number=2, model="m1")
+    pool.collect()
+    second = pool.window(2)
+    assert second.total_positions > first.total_positions
+    assert len(pool._games) < 2 * GAMES
+    assert min(pool._games) > min(pool._lengths)
+    again = pool.window(1)
+    assert again.total_positions == first.total_positions
+    for one, other in zip(first[:5], again[:5], strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(pool.window(2).policy, second.policy)
+
+
 def test_the_window_does_not_depend_on_who_played_what(tmp_path, tictactoe, games):
     a, b = tmp_path / "a", tmp_path / "b"
     for folder in (a, b):
