@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from selfplay.config import SearchSettings, Settings
@@ -212,14 +212,15 @@ def _digest(record: GameRecord) -> bytes:
 
 
 class FolderBell:
-    """Rings when a batch file lands below a folder; an alarm clock, not the truth."""
+    """Rings when a batch file is renamed to its name below a folder, as writers do; an alarm clock, not the truth."""
 
     def __init__(self, folder: Path) -> None:
         # What goes on in there may go wrong (an observer stops while events come in) and concerns nobody.
         logging.getLogger("watchdog").addHandler(logging.NullHandler())
         self._rung = threading.Event()
         self._observer = Observer()
-        self._observer.schedule(_Ringer(self._rung), str(folder), recursive=True)
+        # Of all that goes on in the folder only renames are asked for: the others would cost a percent of the cores.
+        self._observer.schedule(_Ringer(self._rung), str(folder), recursive=True, event_filter=[FileMovedEvent])
         self._observer.daemon = True
 
     def __enter__(self) -> FolderBell:
@@ -245,6 +246,6 @@ class _Ringer(FileSystemEventHandler):
     def __init__(self, rung: threading.Event) -> None:
         self._rung = rung
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.event_type in ("created", "moved", "closed") and ".json" in str(event.dest_path or event.src_path):
+    def on_moved(self, event: FileSystemEvent) -> None:
+        if Path(str(event.dest_path)).name.startswith("batch_"):
             self._rung.set()

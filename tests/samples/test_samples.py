@@ -11,6 +11,7 @@ from selfplay.config import SearchSettings, TrainingSettings
 from selfplay.errors import BatchError, ModelDamaged
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
+from selfplay.files import write_atomically
 from selfplay.games.symmetry import tables
 from selfplay.samples.batch_file import (
     BatchHeader,
@@ -334,7 +335,11 @@ def test_the_bell_rings_when_a_batch_lands(folder, tictactoe, games):
 
     with FolderBell(folder) as bell:
         assert not bell.rang()
-        write(folder, tictactoe, games)
+        path = write(folder, tictactoe, games)
+        write_atomically(path.with_name("other.json"), b"")
+        time.sleep(0.2)
+        assert not bell.rang()
+        write_atomically(path, path.read_bytes())
         until = time.monotonic() + 5
         while not bell.rang():
             assert time.monotonic() < until, "no ring within 5 s"
