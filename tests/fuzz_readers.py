@@ -301,7 +301,8 @@ def main() -> None:
         sys.exit(f"no reader {arguments.reader!r}; there are {', '.join(SHARES)}")
     chosen = {name: share for name, share in SHARES.items() if arguments.reader in (None, name)}
     with tempfile.TemporaryDirectory() as folder:
-        Workshop(Path(folder))  # fills the cache of kernels: what libFuzzer watches, Numba cannot compile
+        for target in Workshop(Path(folder)).targets().values():
+            give(target, target.seeds[0])  # fills the cache of kernels: what libFuzzer watches, Numba cannot compile
     total, failed = 0, []
     for name, share in chosen.items():
         inputs, started = round(arguments.inputs * share / sum(chosen.values())), time.monotonic()
