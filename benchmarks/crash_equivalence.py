@@ -3,6 +3,7 @@
     python benchmarks/crash_equivalence.py --kills 200 --seed 1              at random moments
     python benchmarks/crash_equivalence.py --kills 200 --seed 1 --workers 8
     python benchmarks/crash_equivalence.py --points                          once at every named point
+    python benchmarks/crash_equivalence.py --recoveries 10                   how long until games come in again
 
 A small but whole training (tic-tac-toe: workers, rounds, trainer, matches) runs once undisturbed. Then it runs again
 and again while SIGKILL hits the coordinator, a worker, the trainer, or all of them, and is started anew each time,
@@ -63,6 +64,7 @@ class Tally:
     runs: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     slowest_end: float = 0.0  # seconds that a child outlived its coordinator
+    recovery_seconds: list[float] = field(default_factory=list)  # from a start to the next batch file
     problems: list[str] = field(default_factory=list)
 
 
@@ -249,6 +251,35 @@ def every_point(folder: Path, expected: Outcome, arguments: argparse.Namespace, 
     return tally
 
 
+def recoveries(folder: Path, expected: Outcome, arguments: argparse.Namespace, say: Console) -> Tally:
+    """Kill everything in the first round, start again, and see how long it takes until the next batch file is there."""
+    tally = Tally()
+    for number in range(arguments.recoveries):
+        what = f"recovery {number + 1}"
+        run = Run(folder / what.replace(" ", "_"), arguments.workers)
+        run.start()
+        _await_batch(run, before=0)
+        for process in [process for processes in run.family().values() for process in processes]:
+            process.kill()
+        run.wait(ORPHAN_SECONDS)
+        tally.kills["all"] += 1
+        there = len(run.layout.batch_files())
+        started = time.monotonic()
+        run.start()
+        tally.recovery_seconds.append(_await_batch(run, before=there) - started)
+        if finish(run, tally, what=what):
+            compare(run, expected, tally, what=what)
+        say.print(f"{what}: {tally.recovery_seconds[-1]:.2f} s, {len(tally.problems)} problems")
+    return tally
+
+
+def _await_batch(run: Run, *, before: int) -> float:
+    """When there are more batch files than before, or the run is over."""
+    while len(run.layout.batch_files()) <= before and run.wait(0.0) is None:
+        time.sleep(0.01)
+    return time.monotonic()
+
+
 def _faults(**settings: object) -> dict[str, str]:
     search_path = os.pathsep.join([str(FAULTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {"PYTHONPATH": search_path, **{name: str(value) for name, value in settings.items()}}
@@ -265,6 +296,7 @@ def main() -> None:
         metavar="PATTERN",
         help="instead, die once at every named point, or those that the regular expression finds",
     )
+    parser.add_argument("--recoveries", type=int, default=0, help="instead, measure so many recoveries")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of victims and moments")
     arguments = parser.parse_args()
@@ -279,7 +311,9 @@ def main() -> None:
         say.print(
             f"undisturbed: {len(expected.games)} games, model {expected.fingerprints[max(expected.fingerprints)]}"
         )
-        tally = (random_kills if arguments.points is None else every_point)(folder, expected, arguments, say)
+        at_random_or_points = random_kills if arguments.points is None else every_point
+        test = recoveries if arguments.recoveries else at_random_or_points
+        tally = test(folder, expected, arguments, say)
     for problem in tally.problems:
         say.print(f"problem: {problem}", style="red", soft_wrap=True)
     print(
@@ -289,6 +323,7 @@ def main() -> None:
                 "kills": dict(tally.kills),
                 "games_per_run": len(expected.games),
                 "slowest_end_seconds": round(tally.slowest_end, 2),
+                "recovery_seconds": [round(seconds, 2) for seconds in sorted(tally.recovery_seconds)],
                 "problems": tally.problems,
             }
         )
