@@ -31,6 +31,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from rich.console import Console
 
 
 def _instrumented() -> contextlib.AbstractContextManager[object]:
@@ -59,7 +60,7 @@ with _instrumented():
     from selfplay.evaluation.uniform import UniformEvaluator
     from selfplay.games.registry import load_rules
     from selfplay.monitor.snapshot import Reader
-    from selfplay.monitor.terminal import render
+    from selfplay.monitor.terminal import screen
     from selfplay.network.card import read_onnx_card, sealed
     from selfplay.network.checkpoint import (
         checksum,
@@ -69,7 +70,7 @@ with _instrumented():
         save_checkpoint,
         untrained,
     )
-    from selfplay.rundir.event_types import Died, Match, Progress, Rejected, Started, Trained, WorkerFacts
+    from selfplay.rundir.event_types import Died, Match, Played, Progress, Rejected, Started, Trained, WorkerFacts
     from selfplay.rundir.events import EventLog
     from selfplay.rundir.layout import RunLayout
     from selfplay.samples import batch_file
@@ -192,8 +193,10 @@ class Workshop:
     def read_events(self, content: bytes) -> None:
         """As the monitor does, up to the screen."""
         self._layout.events.write_bytes(content)
-        screen = render(Reader(self._layout.root).look())
-        assert all(sign.isprintable() or sign == "\n" for sign in screen)
+        console = Console(width=80, file=io.StringIO(), color_system=None)
+        with console.capture() as capture:
+            console.print(screen(Reader(self._layout.root).look(), width=80, height=50))
+        assert all(sign.isprintable() or sign == "\n" for sign in capture.get())
 
     def read_events_with_strange_values(self, seed: bytes) -> None:
         rng, lines = random.Random(seed), self._whole_log().splitlines()
@@ -220,9 +223,17 @@ class Workshop:
             log = EventLog(path)
             log.add(Started(workers=2, rounds=3, host="here", pid=7))
             facts = WorkerFacts(state="playing", games=3, memory=200)
-            log.add(Progress(round=1, phase="playing", seconds_left=7, workers={"worker_0": facts}))
+            log.add(
+                Progress(
+                    round=1,
+                    phase="playing",
+                    seconds_left=7,
+                    workers=msgspec.Raw(msgspec.json.encode({"worker_0": facts})),
+                )
+            )
             losses = {"policy": 1.0, "value": 0.9, "policy_floor": 0.8}
             log.add(Trained(round=1, fingerprint="f" * 64, **losses, plan="serial", shares={"forward": 0.5}))
+            log.add(Played(round=1, games=3, first_won=1, plies=20, seconds=1.0))
             log.add(Rejected(file="x.json", reason="torn"))
             log.add(Died(child="worker_0", code=-9, reason="signal 9"))
             log.add(Match(round=1, against="random", score=0.5, low=0.4, high=0.6, games=10))

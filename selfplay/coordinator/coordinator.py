@@ -19,7 +19,7 @@ import msgspec
 from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step
 from selfplay.coordinator.run import OpenRun
-from selfplay.coordinator.status import Status
+from selfplay.coordinator.status import Results, Status
 from selfplay.engines.engine import Engine, Message
 from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
@@ -29,7 +29,8 @@ from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import inference_twin
-from selfplay.samples.collector import BatchCollector, FolderBell, Rejected, RunIdentity, quarantine
+from selfplay.samples.bell import FolderBell
+from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, quarantine
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 EVENT_SECONDS = 2.0  # between two progress events
@@ -84,6 +85,7 @@ class Coordinator:
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
         self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
+        self._results: dict[int, Results] = {}  # of the games that are there, by round
         self._last_event = 0.0
         self._last_listing = 0.0
 
@@ -144,7 +146,7 @@ class Coordinator:
                 self._wait_for_room(str(error))
             except ModelDamaged as error:
                 self._put_aside(error)
-        self.status.phase, self.status.seconds_left = "finished", None
+        self.status.phase, self.status.phase_share, self.status.seconds_left = "finished", 1.0, None
         self._events.add(self.status.as_event())
 
     def _do(self, step: Step) -> None:
@@ -234,6 +236,21 @@ class Coordinator:
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
             self._follow(started)
         self._crew.let_stragglers_go()
+        results = self._results.pop(number, Results())
+        self._events.add(
+            event_types.Played(
+                round=number,
+                games=status.games_total,
+                first_won=results.first_won,
+                drawn=results.drawn,
+                second_won=results.second_won,
+                plies=results.plies,
+                seconds=round(status.round_seconds, 3),
+                games_per_second=round(status.per_second("games"), 2),
+                simulations_per_second=round(status.per_second("simulations")),
+                hit_share=round(status.hit_share, 4),
+            )
+        )
         if status.total("games"):
             self._events.add(status.as_event())
             self._say(status.played_line())
@@ -279,6 +296,8 @@ class Coordinator:
             self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
         for number, files in Counter(number for _, number in sweep.waiting).items():
             self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
+        for game in sweep.games:
+            self._results.setdefault(game.id[0], Results()).count(game.record)
         for path in sweep.accepted:
             self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
         for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from selfplay.engines.engine import Message
 from selfplay.rundir.event_types import Progress, WorkerFacts
+from selfplay.samples.batch_file import GameRecord
 
 COUNTS = ("games", "plies", "simulations", "lookups", "hits")
 
@@ -61,6 +64,23 @@ class WorkerStatus:
             restarts=self.restarts,
             heard=round(self.heard, 1),
         )
+
+
+@dataclass
+class Results:
+    """How the games of a round ended."""
+
+    first_won: int = 0
+    drawn: int = 0
+    second_won: int = 0
+    plies: int = 0
+
+    def count(self, game: GameRecord) -> None:
+        """Count one more."""
+        self.first_won += game.outcome > 0
+        self.drawn += game.outcome == 0
+        self.second_won += game.outcome < 0
+        self.plies += len(game.moves)
 
 
 @dataclass
@@ -129,6 +149,7 @@ class Status:
         return Progress(
             round=self.round,
             phase=self.phase,
+            share=round(self.phase_share, 4),
             games=self.games_done,
             games_total=self.games_total,
             games_per_second=round(self.per_second("games"), 2),
@@ -136,5 +157,5 @@ class Status:
             plies_per_game=round(self.plies_per_game, 2),
             hit_share=round(self.hit_share, 4),
             seconds_left=None if self.seconds_left is None else round(self.seconds_left),
-            workers={name: worker.as_facts() for name, worker in self.workers.items()},
+            workers=msgspec.Raw(msgspec.json.encode({name: w.as_facts() for name, w in self.workers.items()})),
         )

@@ -1,33 +1,41 @@
 """The only reader of a run folder for people who watch: files in, one frozen snapshot out. Writes nothing.
 
-Safe while the run goes on, after it ended, and on a copy: half-written files are not looked into, and the event log
-is read on from where the last look ended.
+Safe while the run goes on, after it ended, and on a copy: half-written files are not looked into, the event log is
+read on from where the last look ended, and folders are listed again only where something changed.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfplay.errors import RunError
+from selfplay.monitor.folder import FolderWatch
+from selfplay.monitor.series import Series
 from selfplay.rundir.event_types import (
+    AnyEvent,
     Died,
     Match,
+    Played,
     Progress,
     Recovering,
     Rejected,
     Started,
+    Stopped,
     Straggling,
     Trained,
+    Waiting,
     WorkerFacts,
 )
 from selfplay.rundir.events import EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.lock import holder
 
-_BLOCK_BYTES = 512
+_WARNINGS_KEPT = 50
+_RATE_SECONDS = 15.0  # a worker's pace is that of so long
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,20 @@ class WorkerView:
     bytes: int  # of its batch files
     state: str  # playing, idle, starting, restarting; "-" where no coordinator runs
     games: int  # in this round
-    simulations: int
+    games_per_second: float  # of late
+    simulations: int  # in this round
+    simulations_per_second: float  # of late
     memory: int  # MB
     restarts: int
     silent_seconds: float | None  # since its last sign of life
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something went wrong, and was seen to."""
+
+    time: float  # seconds since 1970
+    text: str
 
 
 @dataclass(frozen=True)
@@ -56,13 +74,17 @@ class Snapshot:
     rounds: int | None  # goal of the last start
     progress: Progress | None  # the newest one
     trained: tuple[Trained, ...]  # one per trained round
+    played: tuple[Played, ...]  # one per round whose games are there
+    pace: tuple[tuple[float, float, float], ...]  # time, games/s, simulations/s while it played; thinned
     matches: tuple[Match, ...]  # of the newest round
     workers: tuple[WorkerView, ...]
     batch_files: int
+    batch_bytes: int
     quarantined: int
     disk_bytes: int  # used by the run
     disk_free_bytes: int
-    warnings: tuple[str, ...]
+    restarts: int  # of children, over the life of the run
+    warnings: tuple[Notice, ...]  # the newest last
 
 
 class Reader:
@@ -72,94 +94,128 @@ class Reader:
         self._layout = RunLayout(folder)
         if not self._layout.settings.exists():
             raise RunError(f"{folder} holds no run (no {self._layout.settings.name}); start one with: selfplay train")
+        self._game = _game_name(self._layout)
         self._events = EventReader(self._layout.events)
+        self._folder = FolderWatch(folder)
         self._progress: Progress | None = None
         self._rounds: int | None = None
         self._trained: dict[int, Trained] = {}
+        self._played: dict[int, Played] = {}
         self._matches: dict[str, Match] = {}
-        self._warnings: list[str] = []
+        self._pace = Series()
+        self._warnings: deque[Notice] = deque(maxlen=_WARNINGS_KEPT)
+        self._restarts = 0
+        self._told: deque[Progress] = deque()  # the newest ones of this round, for the pace of workers
 
     def look(self) -> Snapshot:
         """The run as it stands now."""
-        self._read_on()
+        for event in self._events:
+            self._take(event)
+        self._folder.look()
         layout = self._layout
         running = holder(layout.lock)
-        workers = tuple(self._worker(path, running is not None) for path in layout.worker_folders())
+        workers = self._workers(running is not None)
         rounds = layout.rounds_with_models()
         return Snapshot(
             folder=str(layout.root),
-            game=_game_name(layout),
+            game=self._game,
             running=running,
             newest_round=rounds[-1] if rounds else None,
             rounds=self._rounds,
             progress=self._progress,
             trained=tuple(event for _, event in sorted(self._trained.items())),
+            played=tuple(event for _, event in sorted(self._played.items())),
+            pace=self._pace.points(),
             matches=tuple(self._matches.values()),
             workers=workers,
             batch_files=sum(worker.batch_files for worker in workers),
-            quarantined=len(list(layout.quarantine.glob("*.json"))),
-            disk_bytes=_disk_use(layout.root),
+            batch_bytes=sum(worker.bytes for worker in workers),
+            quarantined=sum(not name.endswith(".reason.txt") for name in self._folder.sizes(layout.quarantine)),
+            disk_bytes=self._folder.disk_bytes,
             disk_free_bytes=shutil.disk_usage(layout.root).free,
-            warnings=tuple(self._warnings[-5:]),
+            restarts=self._restarts,
+            warnings=tuple(self._warnings),
         )
 
-    def _read_on(self) -> None:
-        for event in self._events:
-            match event:
-                case Started():
-                    self._rounds = event.rounds
-                case Progress():
-                    self._progress = event
-                case Trained():
-                    self._trained[event.round] = event
-                    self._matches.clear()
-                case Match():
-                    self._matches[event.against] = event
-                case Rejected():
-                    self._warnings.append(f"{event.file} went to quarantine: {event.reason}")
-                case Recovering():
-                    self._warnings.append(f"round {event.round}: {event.reason}")
-                case Straggling():
-                    self._warnings.append(f"{event.worker} was slow: others played its last {event.games} games too")
-                case Died():
-                    self._warnings.append(f"{event.child} ended unexpectedly ({event.reason or event.code})")
+    def _take(self, event: AnyEvent) -> None:
+        match event:
+            case Started():
+                self._rounds = event.rounds
+                self._told.clear()
+            case Progress():
+                self._take_progress(event)
+            case Played():
+                self._played[event.round] = event
+            case Trained():
+                self._trained[event.round] = event
+                self._matches.clear()
+            case Match():
+                self._matches[event.against] = event
+            case Died():
+                self._restarts += 1
+        if (text := _warning(event)) is not None:
+            self._warnings.append(Notice(event.time, text))
 
-    def _worker(self, folder: Path, running: bool) -> WorkerView:
-        sizes = [size for path in folder.glob("batch_*.json") if (size := _size(path)) is not None]
-        told = self._progress.workers if self._progress else {}
-        facts = told.get(folder.name, WorkerFacts(state="starting"))
-        return WorkerView(
-            name=folder.name,
-            batch_files=len(sizes),
-            bytes=sum(sizes),
-            state=facts.state if running else "-",
-            games=facts.games,
-            simulations=facts.simulations,
-            memory=facts.memory,
-            restarts=facts.restarts,
-            silent_seconds=max(0.0, time.time() - facts.heard) if running and facts.heard else None,
-        )
+    def _take_progress(self, event: Progress) -> None:
+        if self._told and self._told[-1].round != event.round:
+            self._told.clear()
+        self._told.append(event)
+        while event.time - self._told[0].time > _RATE_SECONDS:
+            self._told.popleft()
+        self._progress = event
+        if event.phase == "playing":
+            self._pace.add(event.time, event.games_per_second, event.simulations_per_second)
+
+    def _workers(self, is_running: bool) -> tuple[WorkerView, ...]:
+        now = self._progress.worker_facts() if self._progress else {}
+        before = self._told[0].worker_facts() if self._told else {}
+        seconds = self._told[-1].time - self._told[0].time if self._told else 0.0
+        views = []
+        for path in self._layout.worker_folders():
+            facts = now.get(path.name, WorkerFacts(state="starting"))
+            sizes = [size for name, size in self._folder.sizes(path).items() if name.startswith("batch_")]
+            past = before.get(path.name, facts)
+            views.append(
+                WorkerView(
+                    name=path.name,
+                    batch_files=len(sizes),
+                    bytes=sum(sizes),
+                    state=facts.state if is_running else "-",
+                    games=facts.games,
+                    games_per_second=_rate(past.games, facts.games, seconds),
+                    simulations=facts.simulations,
+                    simulations_per_second=_rate(past.simulations, facts.simulations, seconds),
+                    memory=facts.memory,
+                    restarts=facts.restarts,
+                    silent_seconds=max(0.0, time.time() - facts.heard) if is_running and facts.heard else None,
+                )
+            )
+        return tuple(views)
+
+
+def _rate(before: int, now: int, seconds: float) -> float:
+    return max(0, now - before) / seconds if seconds > 0 else 0.0
+
+
+def _warning(event: AnyEvent) -> str | None:
+    """What people should know of an event, None where all is as it should be."""
+    match event:
+        case Rejected():
+            return f"{event.file} went to quarantine: {event.reason}"
+        case Recovering():
+            return f"round {event.round}: {event.reason}"
+        case Straggling():
+            return f"{event.worker} was slow: others played its last {event.games} games too"
+        case Died():
+            return f"{event.child} ended unexpectedly ({event.reason or event.code})"
+        case Waiting():
+            return event.reason
+        case Stopped(reason="failed"):
+            return "the coordinator stopped with an error"
+    return None
 
 
 def _game_name(layout: RunLayout) -> str:
     from selfplay.config import from_tree, read_toml
 
     return from_tree(read_toml(layout.settings), where=str(layout.settings)).game.name
-
-
-def _size(path: Path) -> int | None:
-    """A file's size, None where it vanished meanwhile."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _disk_use(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_blocks * _BLOCK_BYTES
-        except OSError:  # vanished meanwhile
-            continue
-    return total

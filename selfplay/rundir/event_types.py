@@ -55,6 +55,7 @@ class Progress(Event, frozen=True):
 
     round: Count
     phase: Text
+    share: Number = 0.0  # of the phase that is done, 0 to 1
     games: Count = 0
     games_total: Count = 0
     games_per_second: Number = 0.0
@@ -62,7 +63,34 @@ class Progress(Event, frozen=True):
     plies_per_game: Number = 0.0
     hit_share: Number = 0.0
     seconds_left: Count | None = None
-    workers: Annotated[dict[Text, WorkerFacts], Meta(max_length=100_000)] = {}
+    workers: msgspec.Raw = msgspec.Raw(b"{}")  # name -> WorkerFacts; thousands in large runs, so decoded when asked for
+
+    def worker_facts(self) -> dict[str, WorkerFacts]:
+        """What is known of each worker; empty where that cannot be read."""
+        try:
+            return _workers.decode(self.workers)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+
+
+_workers: msgspec.json.Decoder[dict[str, WorkerFacts]] = msgspec.json.Decoder(
+    Annotated[dict[Text, WorkerFacts], Meta(max_length=100_000)]
+)
+
+
+class Played(Event, frozen=True):
+    """All games of a round are there. Of the whole round: results and length; of this session: how fast it went."""
+
+    round: Count
+    games: Count
+    first_won: Count = 0
+    drawn: Count = 0
+    second_won: Count = 0
+    plies: Count = 0
+    seconds: Number = 0.0
+    games_per_second: Number = 0.0
+    simulations_per_second: Count = 0
+    hit_share: Number = 0.0
 
 
 class Batch(Event, frozen=True):
@@ -158,6 +186,7 @@ class Stopped(Event, frozen=True):
 AnyEvent = (
     Started
     | Playing
+    | Played
     | Progress
     | Batch
     | Copy

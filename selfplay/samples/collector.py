@@ -1,22 +1,18 @@
 """Gathers batch files as they land: lists, reads, checks, and knows which games are there.
 
-A folder's bell (`FolderBell`) may ring when something landed; the listing decides what is there, because network
-disks ring no bells. Files that cannot be used are reported, and the caller says what becomes of them. Letters: none.
+The listing decides what is there; `bell.py` may say when to look. Files that cannot be used are reported, and the
+caller says what becomes of them. Letters: none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 
 from selfplay.config import SearchSettings, Settings
 from selfplay.errors import BatchError
@@ -209,43 +205,3 @@ def quarantine(rejected: Rejected, folder: Path) -> Path:
 
 def _digest(record: GameRecord) -> bytes:
     return hashlib.sha256(msgspec.json.encode(record)).digest()[:16]
-
-
-class FolderBell:
-    """Rings when a batch file is renamed to its name below a folder, as writers do; an alarm clock, not the truth."""
-
-    def __init__(self, folder: Path) -> None:
-        # What goes on in there may go wrong (an observer stops while events come in) and concerns nobody.
-        logging.getLogger("watchdog").addHandler(logging.NullHandler())
-        self._rung = threading.Event()
-        self._observer = Observer()
-        # Of all that goes on in the folder only renames are asked for: the others would cost a percent of the cores.
-        self._observer.schedule(_Ringer(self._rung), str(folder), recursive=True, event_filter=[FileMovedEvent])
-        self._observer.daemon = True
-
-    def __enter__(self) -> FolderBell:
-        try:
-            self._observer.start()
-        except OSError:  # no watches left on this machine: the callers' timers still list the folders
-            self._rung.set()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join()
-
-    def rang(self) -> bool:
-        """Whether something landed since the last call."""
-        rang = self._rung.is_set()
-        self._rung.clear()
-        return rang
-
-
-class _Ringer(FileSystemEventHandler):
-    def __init__(self, rung: threading.Event) -> None:
-        self._rung = rung
-
-    def on_moved(self, event: FileSystemEvent) -> None:
-        if Path(str(event.dest_path)).name.startswith("batch_"):
-            self._rung.set()
