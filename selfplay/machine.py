@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of glibc's malloc.h
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 _NODES = Path("/sys/devices/system/node")
 
 
@@ -42,6 +44,16 @@ def _cgroup_quota(cgroup: Path) -> float | None:
     except ValueError:  # "max": no limit
         return None
     return limit / per if limit > 0 and per > 0 else None
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process as soon as the thread that started it is gone (Linux; nothing elsewhere).
+
+    For children that shall not outlive their parent even where Python does not get to run, because a library holds
+    its lock while it loads or computes.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def resident_megabytes() -> float:

@@ -1,7 +1,8 @@
 """The other end of `engines/local.py`: a process that serves one service over standard input and output.
 
-Ends when standard input closes (its coordinator is gone or wants it to end) or on SIGTERM, between two steps of its
-work. SIGINT is left to the coordinator: Ctrl-C in a terminal reaches every process of the group.
+Ends when standard input closes (its coordinator wants it to end, or is gone; on Linux the system kills it then, at
+once) or on SIGTERM, between two steps of its work. SIGINT is left to the coordinator: Ctrl-C in a terminal reaches
+every process of the group.
 
 Once a second a thread says {"event": "alive", "busy": …, "signs": …}: that the process runs, whether it works on a
 message, and how often that work gave a sign so far. The engine keeps these to itself.
@@ -22,6 +23,7 @@ import msgspec
 
 from selfplay.engines.engine import ALIVE, FINISH, Message, Service, failure, make_service
 from selfplay.errors import SelfplayError
+from selfplay.machine import die_with_parent
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 BEAT_SECONDS = 1.0
@@ -140,6 +142,7 @@ def _answers(service: Service, message: Message) -> Iterator[Message | None]:
 
 def main() -> None:
     """`python -m selfplay.engines.child package.module:function SETTINGS`."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch, voice = StopWatch(), Voice()
     watch.watch()

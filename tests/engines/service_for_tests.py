@@ -1,5 +1,6 @@
 """A service that does as it is told."""
 
+import ctypes
 import os
 import time
 
@@ -32,6 +33,8 @@ class Obedient:
                 yield {"pid": os.getpid()}
             case "stuck":
                 time.sleep(600)
+            case "hold Python's lock":
+                ctypes.PyDLL(None).sleep(600)
             case "loop":
                 while True:
                     pass
