@@ -315,7 +315,7 @@ def main() -> None:
         test = recoveries if arguments.recoveries else at_random_or_points
         tally = test(folder, expected, arguments, say)
     for problem in tally.problems:
-        say.print(f"problem: {problem}", style="red", soft_wrap=True)
+        say.print(f"problem: {problem}", style="red", soft_wrap=True, markup=False)
     print(
         json.dumps(
             {
