@@ -40,6 +40,11 @@ class FolderWatch:
         known = self._known.get(str(folder))
         return {name: size for name, (size, _) in known.files.items()} if known else {}
 
+    def folders(self) -> list[str]:
+        """Names of the folders in the root, as last looked at."""
+        root = self._known.get(str(self._root))
+        return root.folders if root else []
+
     def look(self) -> None:
         """See what changed."""
         seen: dict[str, _Folder] = {}

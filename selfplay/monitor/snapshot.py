@@ -31,10 +31,11 @@ from selfplay.rundir.event_types import (
     WorkerFacts,
 )
 from selfplay.rundir.events import EventReader
-from selfplay.rundir.layout import RunLayout
+from selfplay.rundir.layout import RunLayout, whole_rounds, worker_names
 from selfplay.rundir.lock import holder
 
 _WARNINGS_KEPT = 50
+_TOLD_KEPT = 64  # progress events at most, should a clock jump back
 _RATE_SECONDS = 15.0  # a worker's pace is that of so long
 
 
@@ -105,7 +106,7 @@ class Reader:
         self._pace = Series()
         self._warnings: deque[Notice] = deque(maxlen=_WARNINGS_KEPT)
         self._restarts = 0
-        self._told: deque[Progress] = deque()  # the newest ones of this round, for the pace of workers
+        self._told: deque[Progress] = deque(maxlen=_TOLD_KEPT)  # the newest ones of this round, for the pace of workers
 
     def look(self) -> Snapshot:
         """The run as it stands now."""
@@ -115,7 +116,7 @@ class Reader:
         layout = self._layout
         running = holder(layout.lock)
         workers = self._workers(running is not None)
-        rounds = layout.rounds_with_models()
+        rounds = whole_rounds(self._folder.sizes(layout.models))
         return Snapshot(
             folder=str(layout.root),
             game=self._game,
@@ -171,7 +172,7 @@ class Reader:
         before = self._told[0].worker_facts() if self._told else {}
         seconds = self._told[-1].time - self._told[0].time if self._told else 0.0
         views = []
-        for path in self._layout.worker_folders():
+        for path in (self._layout.root / name for name in worker_names(self._folder.folders())):
             facts = now.get(path.name, WorkerFacts(state="starting"))
             sizes = [size for name, size in self._folder.sizes(path).items() if name.startswith("batch_")]
             past = before.get(path.name, facts)

@@ -195,5 +195,6 @@ def _clock(seconds: float) -> str:
 
 def _lines(part: RenderableType, width: int) -> int:
     """How many lines it takes."""
-    console = Console(width=width, color_system=None, legacy_windows=False)
-    return len(console.render_lines(part, pad=False))
+    if isinstance(part, Table):
+        return part.row_count + part.show_header
+    return len(part.wrap(Console(width=width), width)) if isinstance(part, Text) else 1

@@ -12,6 +12,7 @@ data/logs/worker_3.log                   what a child process printed
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,7 @@ class RunLayout:
 
     def worker_folders(self) -> list[Path]:
         """Folders of workers that exist, in order of number."""
-        found = [path for path in self.root.glob("worker_*") if re.fullmatch(r"worker_\d+", path.name)]
-        return sorted(found, key=lambda path: int(path.name.removeprefix("worker_")))
+        return [self.root / name for name in worker_names(path.name for path in self.root.glob("worker_*"))]
 
     def batch_files(self) -> list[Path]:
         """Batch files of all workers, in an order that depends on their names alone."""
@@ -69,12 +69,20 @@ class RunLayout:
 
     def rounds_with_models(self) -> list[int]:
         """Rounds whose checkpoint and inference twin are both there."""
-        numbers = [
-            int(match.group(1))
-            for path in self.models.glob("round_*.pt")
-            if (match := re.fullmatch(r"round_(\d+)\.pt", path.name))
-        ]
-        return sorted(number for number in numbers if inference_twin(self.model(number)).exists())
+        return whole_rounds(path.name for path in self.models.glob("round_*"))
+
+
+def worker_names(names: Iterable[str]) -> list[str]:
+    """Those of the names that are a worker's folder, in order of number."""
+    found = [name for name in names if re.fullmatch(r"worker_\d+", name)]
+    return sorted(found, key=lambda name: int(name.removeprefix("worker_")))
+
+
+def whole_rounds(names: Iterable[str]) -> list[int]:
+    """Rounds of which both files, checkpoint and inference twin, are among the names, rising."""
+    parts = [re.fullmatch(r"round_(\d+)\.(pt|onnx)", name) for name in names]
+    there = {(int(part.group(1)), part.group(2)) for part in parts if part}
+    return sorted(number for number, ending in there if ending == "pt" and (number, "onnx") in there)
 
 
 def inference_twin(model: Path) -> Path:
