@@ -2,8 +2,8 @@
 
     python benchmarks/worker_footprint.py
 
-Runs `selfplay worker` on Connect Four with a fresh 4 × 32 network several times in a new process each, after one
-run that fills the kernel cache. Memory is what is resident when the last game ends.
+Runs the worker that `selfplay train` starts, on Connect Four with a fresh 4 × 32 network, several times, each in a new
+process, after one run that fills the kernel cache. Memory is what is resident when the last game ends.
 """
 
 from __future__ import annotations
@@ -17,26 +17,35 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from selfplay.config import Settings
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.rundir.layout import inference_twin
 
-SELFPLAY = Path(sys.executable).with_name("selfplay")
-
 
 def run(model: Path, out: Path, games: int) -> tuple[float, int]:
     """Seconds to the first progress report, which comes after the first simulation; MB at the end."""
-    command = [SELFPLAY, "worker", "--model", model, "--out", out, "--games", str(games)]
-    start, first, last = time.perf_counter(), 0.0, ""
-    with subprocess.Popen(
-        list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
+    settings = msgspec.to_builtins(Settings())
+    setup = {"game": "connect4", "out": str(out), "seed": 0, "device": "cpu"}
+    setup |= {"search": settings["search"], "worker": settings["worker"]}
+    task = {"model": str(model), "fingerprint": "", "round": 1, "first_game": 0, "num_games": games}
+    service = "selfplay.worker.process:make_worker"
+    command = [sys.executable, "-m", "selfplay.engines.child", service, json.dumps(setup)]
+    start, first = time.perf_counter(), 0.0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        for line in process.stdout:
-            first = first or time.perf_counter() - start
-            last = line
-    return first, int(json.loads(last)["memory"])
+        process.stdin.write(json.dumps(task) + "\n")
+        process.stdin.flush()
+        for message in map(json.loads, process.stdout):
+            if message["event"] == "progress":
+                first = first or time.perf_counter() - start
+            if message["event"] == "done":
+                process.stdin.close()
+                return first, int(message["memory"])
+    raise RuntimeError("the worker ended before its games were played")
 
 
 def main() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import time
 from pathlib import Path
 
 
@@ -16,3 +19,23 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:  # it ended just now, or this platform has no /proc
         return not Path("/proc/self").exists()
+
+
+def seen_until(descriptor, what, seconds=20.0):
+    """What a terminal shows until it shows `what`."""
+    shown, until = b"", time.monotonic() + seconds
+    while what not in shown:
+        assert time.monotonic() < until, shown
+        if select.select([descriptor], [], [], 0.1)[0]:
+            shown += os.read(descriptor, 65536)
+    return shown
+
+
+@contextlib.contextmanager
+def ended(process):
+    """The process, which is gone after the block, whatever happens in it."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -77,19 +77,24 @@ class SearchPlayer:
             fact for start in range(0, len(states), _SLOTS) for fact in self._search(states[start : start + _SLOTS])
         ]
 
+    def study(self, state: States, *, simulations: int) -> tuple[RootFacts, dict[int, list[int]]]:
+        """What the search finds in one ongoing position [1], and the line it expects after each move."""
+        search = self._searched(state, simulations)
+        return search.root(0), search.lines(0)
+
     def _search(self, states: States) -> list[RootFacts]:
+        search = self._searched(states, self.simulations)
+        return [search.root(slot) for slot in range(len(states))]
+
+    def _searched(self, states: States, simulations: int) -> Search:
+        slots = len(states)
         search = Search(
-            self._rules,
-            self._evaluator,
-            self._method,
-            simulations=self.simulations,
-            slots=len(states),
-            reuse_tree=False,
+            self._rules, self._evaluator, self._method, simulations=simulations, slots=slots, reuse_tree=False
         )
-        for slot in range(len(states)):
+        for slot in range(slots):
             search.put(slot, states[slot : slot + 1])
         search.run()
-        return [search.root(slot) for slot in range(len(states))]
+        return search
 
 
 def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int = 0) -> Player:

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Train an agent: play, learn, repeat. Goes on where it was.",
     "monitor": "Watch a run from another terminal.",
     "play": "Play against a model in the terminal.",
+    "analyse": "What a model thinks of a position.",
     "arena": "A match between two models or baselines.",
     "games": "List the games.",
     "check": "Check the rules of a game against the laws of the contract.",

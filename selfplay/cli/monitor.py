@@ -60,7 +60,7 @@ def _watch(data: Path, interval: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from selfplay.monitor.keys import Keys
+    from selfplay.cli.keys import Keys
     from selfplay.monitor.snapshot import Reader
     from selfplay.monitor.terminal import screen
     from selfplay.samples.bell import FolderBell

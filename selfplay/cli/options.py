@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,4 +28,14 @@ class Workers(click.ParamType[int]):
         return int(value)
 
 
+class Moves(click.ParamType[list[str]]):
+    """Moves as people call them, with commas or blanks between them."""
+
+    name = "MOVE,MOVE,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return value if isinstance(value, list) else [move for move in re.split(r"[,\s]+", str(value)) if move]
+
+
+MOVES = Moves()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

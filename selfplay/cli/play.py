@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import click
 
-from selfplay.cli.options import MODEL_PATH
+from selfplay.cli.keys import Keys
+from selfplay.cli.options import MODEL_PATH, MOVES
+
+_LEFT, _RIGHT = ("\x1b[D", "\x1bOD"), ("\x1b[C", "\x1bOC")
+_WAIT_SECONDS = 3600.0
+_ENTER, _BACKSPACE, _END = ("\r", "\n"), ("\x7f", "\b"), ("\x04", "\x1b")
 
 
 @click.command("play", context_settings={"show_default": True})
 @click.argument("model", type=MODEL_PATH, default="model.pt")
 @click.option("--simulations", type=click.IntRange(min=1), default=200, help="How hard the agent thinks.")
 @click.option("--game", help="Where the game's file lies now, if it was moved: path/to/file.py:Class.")
+@click.option("--moves", type=MOVES, default="", help="Begin after these moves: 4,4,3")
 @click.option("--second", is_flag=True, help="Let the agent begin.")
-def command(model: Path, simulations: int, game: str | None, second: bool) -> None:
-    """Play against MODEL. The agent shows what it thinks of its moves; type hint, undo or quit at any time.
+@click.option("--watch", is_flag=True, help="Let the agent play both sides.")
+def command(model: Path, simulations: int, game: str | None, moves: list[str], second: bool, watch: bool) -> None:
+    """Play against MODEL. Choose a move with the arrow keys, or type it; Enter plays it.
+
+    The agent shows what it thinks of its moves; type hint, undo or quit at any time.
 
     \b
     Example:
       selfplay play model.pt --simulations 400
+      selfplay play model.pt --moves 4,4,3 --watch
     """
-    from selfplay.arena.player import card_of, open_model
-    from selfplay.games.registry import load_rules
+    from selfplay.play.agent import load_agent
     from selfplay.play.session import Session
     from selfplay.play.terminal import play_in_terminal
 
-    card = card_of(str(model))
-    assert card is not None
-    rules = load_rules(game or card.spec)
-    session = Session(rules, open_model(model, rules, simulations=simulations), human=1 if second else 0)
-    click.echo(f"{card.game}, {model}, round {card.round}, {simulations} simulations per move")
-    play_in_terminal(session, rules, ask=_ask, say=click.echo)
+    agent = load_agent(model, game=game)
+    human = None if watch else int(second)
+    session = Session(agent, human=human, simulations=simulations, moves=moves)
+    click.echo(f"{agent.rules.info.name}, {agent.name}, {simulations} simulations per move")
+    play_in_terminal(session, ask=_ask_with_keys if sys.stdin.isatty() else _ask, say=click.echo)
 
 
-def _ask(prompt: str) -> str:
+def _ask(prompt: str, names: list[str]) -> str:
     return str(click.prompt(prompt, prompt_suffix="", default="", show_default=False))
+
+
+def _ask_with_keys(prompt: str, names: list[str]) -> str:
+    """Arrows go through the moves, other keys type; Enter takes what stands there."""
+    text, place = "", -1
+    with Keys() as keys:
+        while True:
+            click.echo(f"\r\x1b[K{prompt}{text}", nl=False)
+            for key in re.findall(r"\x1b[\[O][A-Z]|[\s\S]", keys.pressed(_WAIT_SECONDS)):
+                if key in _ENTER or key in _END:
+                    click.echo()
+                    return text if key in _ENTER else "quit"
+                if key in _LEFT or key in _RIGHT:
+                    step = 1 if key in _RIGHT else -1
+                    place = (place + step) % len(names) if place >= 0 or step > 0 else len(names) - 1
+                    text = names[place]
+                elif key in _BACKSPACE:
+                    text = text[:-1]
+                elif key.isprintable():
+                    text += key

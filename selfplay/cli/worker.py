@@ -31,12 +31,12 @@ def command(**options: Any) -> None:
     """
     from selfplay.config import from_tree, merged, parse_assignments, preset, presets, read_toml
     from selfplay.engines.child import StopWatch, Voice
-    from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+    from selfplay.network.card import read_onnx_card
     from selfplay.rundir.layout import inference_twin
     from selfplay.worker.process import Worker, WorkerSetup, WorkerTask
 
     model = inference_twin(options["model"])
-    card = OnnxEvaluator(model).card
+    card = read_onnx_card(model)
     base = read_toml(options["config"]) if options["config"] else {}
     if not base and card.game in presets():
         base = preset(card.game)

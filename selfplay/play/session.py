@@ -2,77 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from selfplay.arena.player import SearchPlayer
 from selfplay.errors import GameError
-from selfplay.games.game import ONGOING, Rules
-from selfplay.search.search import RootFacts
+from selfplay.games.game import ONGOING
+from selfplay.play.agent import Agent, Move, Opinion, find_actions
 
 
 class Session:
     """One game.
 
     Args:
-        rules: the game.
         agent: plays the other side, and gives its opinion of any position.
-        human: the person's player number, 0 or 1.
+        human: the person's player number, 0 or 1; None = the agent plays both sides.
+        simulations: how hard the agent thinks.
+        moves: from which position on; raises `GameError` where they are not legal.
     """
 
-    def __init__(self, rules: Rules, agent: SearchPlayer, *, human: int) -> None:
+    def __init__(self, agent: Agent, *, human: int | None, simulations: int, moves: Sequence[Move] = ()) -> None:
         self.human = human
-        self.moves: list[int] = []
-        self._rules = rules
-        self._agent = agent
+        self.agent = agent
+        self.rules = agent.rules
+        self.simulations = simulations
+        self.moves = find_actions(self.rules, moves)
+        self.rules.replay(self.moves)
 
     @property
     def is_over(self) -> bool:
         """Whether somebody won or the game is drawn."""
-        return bool(self._rules.replay(self.moves)[1].outcomes[-1] != ONGOING)
+        return bool(self.rules.replay(self.moves)[1].outcomes[-1] != ONGOING)
 
     @property
     def to_move(self) -> int:
         """The player to move, 0 or 1."""
-        return int(self._rules.replay(self.moves)[1].to_move[-1])
+        return int(self.rules.replay(self.moves)[1].to_move[-1])
 
     @property
     def result(self) -> int:
-        """1, 0 or -1 as the person won, drew or lost; the game must be over."""
-        known = self._rules.replay(self.moves)[1]
-        last_mover, outcome = int(known.to_move[-2]), int(known.outcomes[-1])
-        return outcome if last_mover == self.human else -outcome
+        """1, 0 or -1 as player 0 won, drew or lost; the game must be over."""
+        known = self.rules.replay(self.moves)[1]
+        outcome = int(known.outcomes[-1])
+        return outcome if known.to_move[-2] == 0 else -outcome
 
     def drawing(self) -> str:
         """The position in characters."""
-        return self._rules.draw(self._rules.replay(self.moves)[0][-1])
+        return self.rules.draw(self.rules.replay(self.moves)[0][-1])
 
     def legal_names(self) -> list[str]:
         """Names of the moves that may be played now."""
-        legal = self._rules.replay(self.moves)[1].legal[-1]
-        return [self._rules.action_name(int(action)) for action in np.flatnonzero(legal)]
+        legal = self.rules.replay(self.moves)[1].legal[-1]
+        return [self.rules.action_name(int(action)) for action in np.flatnonzero(legal)]
 
     def play(self, name: str) -> None:
         """Play the move that people call `name`; raises `GameError` where there is none or it is not legal."""
-        action = self._rules.find_action(name)
-        if action is None or self._rules.action_name(action) not in self.legal_names():
+        action = self.rules.find_action(name)
+        if action is None or self.rules.action_name(action) not in self.legal_names():
             raise GameError(f"{name!r} is not a move here; you may play {', '.join(self.legal_names())}")
         self.moves.append(action)
 
     def take_back(self) -> bool:
         """Undo up to and with the person's last move; whether there was one."""
-        movers = self._rules.replay(self.moves)[1].to_move[:-1]
+        movers = self.rules.replay(self.moves)[1].to_move[:-1]
         mine = np.flatnonzero(movers == self.human)
         if len(mine):
             del self.moves[mine[-1] :]
         return bool(len(mine))
 
-    def think(self) -> RootFacts:
-        """What the agent finds in the current position; values are seen by the player to move."""
-        return self._agent.think(self._rules.replay(self.moves)[0][-1:])[0]
+    def think(self) -> Opinion:
+        """What the agent thinks of the current position."""
+        return self.agent.search(self.moves, simulations=self.simulations)
 
-    def agent_move(self) -> tuple[int, RootFacts]:
-        """Let the agent play; its move and what it found."""
-        facts = self.think()
-        action = int(facts.visits.argmax())
-        self.moves.append(action)
-        return action, facts
+    def agent_move(self) -> Opinion:
+        """Let the agent play its best move; what it thought."""
+        opinion = self.think()
+        self.moves.append(opinion.best.action)
+        return opinion

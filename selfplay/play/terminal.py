@@ -5,44 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from selfplay.errors import GameError
-from selfplay.games.game import Rules
+from selfplay.play.agent import Opinion
 from selfplay.play.session import Session
-from selfplay.search.search import RootFacts
 
 HELP = "type a move; hint = what the agent would play, undo = take your last move back, quit = end"
 _BAR_CELLS = 20
+_OPTIONS_SHOWN = 4
+
+Ask = Callable[[str, list[str]], str]  # a prompt and the moves that may be played -> what the person entered
 
 
-def play_in_terminal(session: Session, rules: Rules, *, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
-    """Play one game to its end, or until the person quits. `ask` shows a prompt and returns a line."""
-    say(f"You are player {session.human + 1}. {HELP[0].upper()}{HELP[1:]}.")
+def play_in_terminal(session: Session, *, ask: Ask, say: Callable[[str], None]) -> None:
+    """Play one game to its end, or until the person quits."""
+    if session.human is not None:
+        say(f"You are player {session.human + 1}. {HELP[0].upper()}{HELP[1:]}.")
     while not session.is_over:
         say(f"\n{session.drawing()}\n")
         if session.to_move == session.human:
-            if not _human_turn(session, rules, ask, say):
+            if not _human_turn(session, ask, say):
                 return
         else:
-            action, facts = session.agent_move()
-            say(f"the agent plays {rules.action_name(action)}\n{opinion(facts, rules, sign=1)}")
+            opinion = session.agent_move()
+            say(f"the agent plays {opinion.best.name}\n{in_a_line(opinion)}")
     say(f"\n{session.drawing()}\n")
-    say({1: "You won.", 0: "A draw.", -1: "The agent won."}[session.result])
+    say(_verdict(session))
 
 
-def opinion(facts: RootFacts, rules: Rules, *, sign: int) -> str:
-    """What a search found: value as a bar and number, shares of visits, main line. `sign` -1 turns the view."""
-    value = sign * facts.value
+def in_a_line(opinion: Opinion) -> str:
+    """An opinion: value as a bar and number, shares of visits, main line."""
+    tops = ", ".join(f"{option.name} {option.share:.0%}" for option in opinion.options[:_OPTIONS_SHOWN])
+    line = " ".join(opinion.best.line[:8])
+    return f"value for it [{bar(opinion.value)}] {opinion.value:+.2f} · visits {tops} · line {line}"
+
+
+def bar(value: float) -> str:
+    """A value from -1 to 1 as a bar."""
     filled = round((value + 1) / 2 * _BAR_CELLS)
-    shares = facts.visits / max(1, int(facts.visits.sum()))
-    best = sorted(range(len(shares)), key=lambda action: -shares[action])[:4]
-    tops = ", ".join(f"{rules.action_name(action)} {shares[action]:.0%}" for action in best if shares[action] > 0)
-    line = " ".join(rules.action_name(action) for action in facts.line[:8])
-    return f"value for it [{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {value:+.2f} · visits {tops} · line {line}"
+    return "#" * filled + "." * (_BAR_CELLS - filled)
 
 
-def _human_turn(session: Session, rules: Rules, ask: Callable[[str], str], say: Callable[[str], None]) -> bool:
+def _verdict(session: Session) -> str:
+    if session.human is None or session.result == 0:
+        return {1: "Player 1 won.", 0: "A draw.", -1: "Player 2 won."}[session.result]
+    return "You won." if session.result == (1 if session.human == 0 else -1) else "The agent won."
+
+
+def _human_turn(session: Session, ask: Ask, say: Callable[[str], None]) -> bool:
     """One turn of the person; False = quit."""
     while True:
-        answer = ask(f"your move ({', '.join(session.legal_names())}): ").strip().lower()
+        names = session.legal_names()
+        answer = ask(f"your move ({', '.join(names)}): ", names).strip().lower()
         if answer in ("quit", "q", "exit"):
             return False
         if answer in ("help", "?", ""):
@@ -50,8 +62,8 @@ def _human_turn(session: Session, rules: Rules, ask: Callable[[str], str], say: 
         elif answer == "undo":
             say("nothing to take back" if not session.take_back() else f"\n{session.drawing()}\n")
         elif answer == "hint":
-            facts = session.think()
-            say(f"it would play {rules.action_name(int(facts.visits.argmax()))}")
+            opinion = session.think()
+            say(f"it would play {opinion.best.name}\n{in_a_line(opinion)}")
         else:
             try:
                 session.play(answer)

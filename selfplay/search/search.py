@@ -133,8 +133,14 @@ class Search:
             evaluation=float(tree.value[slot, 0]),
             prior=tree.prior[slot, 0].copy(),
             q=np.where(visits > 0, sums / np.maximum(visits, 1), 0.0).astype(np.float32),
-            line=self._principal_variation(slot),
+            line=self._principal_variation(slot, 0),
         )
+
+    def lines(self, slot: int) -> dict[int, list[int]]:
+        """For each visited action of the root, the actions expected from it on, itself first."""
+        tree = self._simulator.tree
+        actions = tree.visits[slot, 0].nonzero()[0].tolist()
+        return {a: [a, *self._principal_variation(slot, int(tree.child[slot, 0, a]))] for a in actions}
 
     def policy_target(self, slot: int) -> npt.NDArray[np.int32]:
         """What a network shall learn to expect at the root, [A]."""
@@ -164,8 +170,9 @@ class Search:
     def _plan(self, slot: int, steps: int) -> None:
         self._simulator.steps_left[slot] = self._steps_planned[slot] = steps
 
-    def _principal_variation(self, slot: int) -> list[int]:
-        tree, node, line = self._simulator.tree, 0, []
+    def _principal_variation(self, slot: int, node: int) -> list[int]:
+        """Most visited actions from a node on."""
+        tree, line = self._simulator.tree, []
         while node != NO_CHILD and tree.visits[slot, node].any():
             action = int(tree.visits[slot, node].argmax())
             line.append(action)

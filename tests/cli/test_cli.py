@@ -1,11 +1,14 @@
 """The command line as users meet it: in a process of its own, by exit code and what it prints."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import ended, seen_until
 
 from selfplay.cli.main import COMMANDS
 from selfplay.network.checkpoint import save_checkpoint, untrained
@@ -98,6 +101,43 @@ def test_a_game_is_played_over_standard_input(model, tmp_path):
     moves = "\n".join("123456789" * 3)
     text = run("play", model, "--simulations", 5, cwd=tmp_path, input=moves)
     assert text.strip().endswith(("You won.", "A draw.", "The agent won."))
+
+
+def test_the_agent_plays_against_itself_from_a_position_on(model, tmp_path):
+    text = run("play", model, "--simulations", 5, "--moves", "1,5,9", "--watch", cwd=tmp_path)
+    assert text.count("the agent plays") >= 2
+    assert text.strip().endswith(("Player 1 won.", "A draw.", "Player 2 won."))
+    assert "move 2: tictactoe has no move '10'" in run("play", model, "--moves", "1,10", cwd=tmp_path, code=1)
+
+
+def test_moves_are_chosen_with_arrows_in_a_terminal(model, tmp_path):
+    ours, theirs = pty.openpty()
+    arguments = [SELFPLAY, "play", model, "--simulations", "5"]
+    with ended(subprocess.Popen(list(map(str, arguments)), stdin=theirs, stdout=theirs, stderr=theirs)) as process:
+        seen_until(ours, b"your move (1, 2,")
+        os.write(ours, b"\x1b[C\x1b[C\x1b[C\x1b[D\r")  # right, right, right, left: the second move
+        seen = seen_until(ours, b"the agent plays")
+        assert b"the agent plays" in seen
+        assert b" X | 3" in seen
+        seen_until(ours, b"your move")
+        os.write(ours, b"unx\x7fdo\r")
+        seen_until(ours, b"your move (1, 2,")
+        os.write(ours, b"q\r")
+        assert process.wait(20) == 0
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_a_position_is_analysed(model, tmp_path):
+    text = run("analyse", model, "--moves", "1 4 2 5", "--simulations", 200, "--top", 2, cwd=tmp_path)
+    assert "player 1 to move" in text
+    assert "the network's chances: win" in text
+    table = text[text.index("move  visits") :].splitlines()
+    assert len(table) == 3
+    assert table[1].split()[0] == "3", "the winning move first"
+    opinion = json.loads(run("analyse", model, "--moves", "1,4,2,5", "--json", cwd=tmp_path))
+    assert opinion["options"][0]["line"] == ["3"]
+    assert opinion["simulations"] == 800
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import io
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from processes import ended, seen_until
 from rich.console import Console
 
 from selfplay.config import Settings, to_toml
@@ -260,23 +260,13 @@ def test_values_become_little_bars(values, width, line):
     assert sparkline(values, width) == line
 
 
-def seen_until(descriptor, what, seconds=20.0):
-    """What a terminal shows until it shows `what`."""
-    shown, until = b"", time.monotonic() + seconds
-    while what not in shown:
-        assert time.monotonic() < until, shown
-        if select.select([descriptor], [], [], 0.1)[0]:
-            shown += os.read(descriptor, 65536)
-    return shown
-
-
 @pytest.mark.parametrize("ending", ["q", "Ctrl-C"])
 def test_a_real_terminal_is_refreshed_and_left_as_it_was(run, ending):
     layout, events = run
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40"}
     arguments = [SELFPLAY, "monitor", layout.root, "--interval", "0.5"]
-    with subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+    with ended(subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)) as process:
         assert b"\x1b[?1049h" in seen_until(ours, b"round 2 playing"), "the alternate screen is entered"
         events.add(Progress(round=3, phase="training", share=0.5))
         seen_until(ours, b"round 3 training")
