@@ -15,6 +15,7 @@ from selfplay.errors import SelfplayError, nearest
 COMMANDS = {
     "train": "Train an agent: play, learn, repeat. Goes on where it was.",
     "monitor": "Watch a run from another terminal.",
+    "report": "A run as one HTML page, or its plots as PNG.",
     "play": "Play against a model in the terminal.",
     "analyse": "What a model thinks of a position.",
     "arena": "A match between two models or baselines.",

@@ -164,7 +164,7 @@ class Reader:
         while event.time - self._told[0].time > _RATE_SECONDS:
             self._told.popleft()
         self._progress = event
-        if event.phase == "playing":
+        if event.phase == "playing" and event.simulations_per_second > 0:  # not where a round is about to begin
             self._pace.add(event.time, event.games_per_second, event.simulations_per_second)
 
     def _workers(self, is_running: bool) -> tuple[WorkerView, ...]:
