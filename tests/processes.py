@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import time
 from pathlib import Path
@@ -22,9 +23,9 @@ def is_running(pid: int) -> bool:
 
 
 def seen_until(descriptor, what, seconds=20.0):
-    """What a terminal shows until it shows `what`."""
+    """What a terminal shows until it shows the pattern `what`."""
     shown, until = b"", time.monotonic() + seconds
-    while what not in shown:
+    while not re.search(what, shown):
         assert time.monotonic() < until, shown
         if select.select([descriptor], [], [], 0.1)[0]:
             shown += os.read(descriptor, 65536)

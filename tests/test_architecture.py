@@ -30,6 +30,9 @@ FENCES = {
     "click": ("cli/",),
     "onnxruntime": ("evaluation/onnx_evaluator.py",),
     "numba": ("kernels.py",),
+    "matplotlib": ("monitor/figures.py",),
+    "jinja2": ("monitor/report.py",),
+    "tensorboardX": ("monitor/scalars.py",),
 }
 
 

@@ -114,14 +114,12 @@ def test_moves_are_chosen_with_arrows_in_a_terminal(model, tmp_path):
     ours, theirs = pty.openpty()
     arguments = [SELFPLAY, "play", model, "--simulations", "5"]
     with ended(subprocess.Popen(list(map(str, arguments)), stdin=theirs, stdout=theirs, stderr=theirs)) as process:
-        seen_until(ours, b"your move (1, 2,")
+        seen_until(ours, rb"your move \(1, 2,")
         os.write(ours, b"\x1b[C\x1b[C\x1b[C\x1b[D\r")  # right, right, right, left: the second move
-        seen = seen_until(ours, b"the agent plays")
-        assert b"the agent plays" in seen
+        seen = seen_until(ours, rb"the agent plays[\s\S]*your move \(")
         assert b" X | 3" in seen
-        seen_until(ours, b"your move")
         os.write(ours, b"unx\x7fdo\r")
-        seen_until(ours, b"your move (1, 2,")
+        seen_until(ours, rb"your move \(1, 2,")
         os.write(ours, b"q\r")
         assert process.wait(20) == 0
     os.close(theirs)

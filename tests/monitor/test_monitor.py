@@ -2,6 +2,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -271,7 +272,7 @@ def test_a_real_terminal_is_refreshed_and_left_as_it_was(run, ending):
         events.add(Progress(round=3, phase="training", share=0.5))
         seen_until(ours, b"round 3 training")
         os.write(ours, b"q") if ending == "q" else process.send_signal(signal.SIGINT)
-        seen_until(ours, b"\x1b[?1049l")
+        seen_until(ours, re.escape(b"\x1b[?1049l"))
         assert process.wait(20) == 0
     os.close(theirs)
     os.close(ours)
