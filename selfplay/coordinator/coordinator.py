@@ -235,7 +235,7 @@ class Coordinator:
         status.games_done, all_there = status.games_total, time.monotonic()
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
             self._follow(started)
-        self._crew.let_stragglers_go()
+        self._crew.let_go(number)
         results = self._results.pop(number, Results())
         self._events.add(
             event_types.Played(

@@ -128,12 +128,12 @@ class Crew:
         at_work = (worker.name for worker in self._workers.values() if worker.round == number and worker.task)
         return any(name not in self._straggling for name in at_work)
 
-    def let_stragglers_go(self) -> None:
-        """All games of the round are there: who is still at some is started anew, to be free for the next."""
-        for name in self._straggling:
-            worker = self._workers[name]
-            if worker.state == "playing":
-                self._supervisor.replace(name)
+    def let_go(self, number: int) -> None:
+        """All games of the round are there: who is still at some, a straggler or who copied one, is started anew, to be
+        free for the next."""
+        for worker in self._workers.values():
+            if worker.state == "playing" and worker.round == number:
+                self._supervisor.replace(worker.name)
                 worker.drop_task("idle")
         self._straggling.clear()
 
