@@ -28,6 +28,7 @@ from selfplay.machine import usable_cores
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 WARM_SECONDS = 6.0
+SETTLE_SECONDS = 1.0
 
 
 def of_play(workers: list[psutil.Process]) -> float:
@@ -56,6 +57,7 @@ def measure(coordinator: psutil.Process, arguments: argparse.Namespace, say: Con
     share = (of_all([coordinator, *workers]) - began - play) / play
     ratios = []
     for turn in range(arguments.turns):
+        time.sleep(SETTLE_SECONDS)  # what lay about while it was halted is no part of its work
         supervised = pace(workers, arguments.seconds)
         coordinator.send_signal(signal.SIGSTOP)
         alone = pace(workers, arguments.seconds)

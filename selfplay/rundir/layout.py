@@ -11,6 +11,7 @@ data/logs/worker_3.log                   what a child process printed
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,15 +62,28 @@ class RunLayout:
 
     def worker_folders(self) -> list[Path]:
         """Folders of workers that exist, in order of number."""
-        return [self.root / name for name in worker_names(path.name for path in self.root.glob("worker_*"))]
+        return [self.root / name for name in worker_names(_names(self.root))]
 
     def batch_files(self) -> list[Path]:
         """Batch files of all workers, in an order that depends on their names alone."""
-        return [path for folder in self.worker_folders() for path in sorted(folder.glob("batch_*.json"))]
+        return [
+            folder / name
+            for folder in self.worker_folders()
+            for name in sorted(_names(folder))
+            if name.startswith("batch_") and name.endswith(".json")
+        ]
 
     def rounds_with_models(self) -> list[int]:
         """Rounds whose checkpoint and inference twin are both there."""
-        return whole_rounds(path.name for path in self.models.glob("round_*"))
+        return whole_rounds(_names(self.models))
+
+
+def _names(folder: Path) -> list[str]:
+    """Of all that lies in a folder; of one that is not there, none."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def worker_names(names: Iterable[str]) -> list[str]:

@@ -51,6 +51,7 @@ class CheckedGame:
 
     id: GameId
     record: GameRecord
+    digest: bytes  # of the record
     states: States  # [plies] before each move
     known: Advanced  # [plies] what the rules say of them
 
@@ -151,7 +152,7 @@ class BatchCollector:
         if not games:
             raise BatchError("it holds no games")
         for game in games:
-            if self.games.get(game.id, _digest(game.record)) != _digest(game.record):
+            if self.games.get(game.id, game.digest) != game.digest:
                 raise BatchError(
                     f"game {game.record.number} of round {batch.round} differs from the same game in another file"
                 )
@@ -179,13 +180,13 @@ class BatchCollector:
         if record.seed != game_seed(identity.seed, round_number, record.number):
             raise BatchError(f"game {record.number} has seed {record.seed}, which is not this run's")
         states, known = check_game_record(record, identity.rules)
-        return CheckedGame((round_number, record.number), record, states, known)
+        return CheckedGame((round_number, record.number), record, _digest(record), states, known)
 
     def _is_new(self, game: CheckedGame) -> bool:
         """Whether the game was not there yet; a second, equal copy is dropped."""
         if game.id in self.games:
             return False
-        self.games[game.id] = _digest(game.record)
+        self.games[game.id] = game.digest
         self._found[game.id[0]] += 1
         return True
 
