@@ -13,8 +13,10 @@ from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.files import write_atomically
 from selfplay.games.symmetry import tables
+from selfplay.samples import batch_file
 from selfplay.samples.batch_file import (
     BatchHeader,
+    GameRecord,
     check_game_record,
     decode_batch,
     dense_policy,
@@ -222,6 +224,29 @@ def test_finished_games_that_wait_for_others_are_written_in_the_end(folder, tict
     assert [game.number for game in read_batch(path).games] == [1, 3, 11]
     assert writer.write_rest() == []
     assert collector_of(folder, tictactoe).sweep().accepted == [path]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=4),
+    st.lists(st.booleans(), min_size=16, max_size=16),
+)
+def test_policies_of_a_game_are_judged_as_each_ply_alone(policies, legal):
+    legal = np.array(legal).reshape(4, 4)
+
+    def is_good(ply, policy):
+        try:
+            batch_file._check_policy(
+                GameRecord(number=0, seed=0, outcome=0, moves=[], policies=[], values=[], simulations=[]),
+                ply,
+                policy,
+                legal[ply],
+            )
+        except BatchError:
+            return False
+        return True
+
+    one_by_one = all(is_good(ply, policy) for ply, policy in enumerate(policies))
+    assert batch_file._policies_are_good(policies, legal) == one_by_one
 
 
 # --- the collector -----------------------------------------------------------------------------------------------
