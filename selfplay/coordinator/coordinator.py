@@ -33,6 +33,7 @@ from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, quarantine
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
+LEAST_LISTING_SECONDS = 1.0  # between two looks while all workers play
 EVENT_SECONDS = 2.0  # between two progress events
 FINISH_SECONDS = 10.0  # that work in hand has to come to an end when the run is interrupted
 DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
@@ -259,7 +260,8 @@ class Coordinator:
         """One look at the children and what they wrote, while a round is played."""
         self._crew.take_all()
         self._crew.restart()
-        if self._crew.something_landed or self._bell.rang() or self._listing_is_old():
+        self._crew.something_landed |= self._bell.rang()
+        if self._is_time_to_list():
             self._sweep()
         self.status.round_seconds = time.monotonic() - started
         self._report()
@@ -283,8 +285,12 @@ class Coordinator:
 
     # --- what lands ------------------------------------------------------------------------------------------
 
-    def _listing_is_old(self) -> bool:
-        return time.monotonic() - self._last_listing > LISTING_SECONDS
+    def _is_time_to_list(self) -> bool:
+        """At once where an idle worker may wait for it; else not at every file, since listings cost time of play."""
+        age = time.monotonic() - self._last_listing
+        if self._crew.something_landed and (age > LEAST_LISTING_SECONDS or self._crew.is_somebody_idle()):
+            return True
+        return age > LISTING_SECONDS
 
     def _sweep(self) -> None:
         """Take in batch files that landed; those that cannot be used go to quarantine."""

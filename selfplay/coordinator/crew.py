@@ -123,6 +123,10 @@ class Crew:
         """Games of a round that workers are at."""
         return {game for worker in self._workers.values() if worker.round == number for game in worker.task}
 
+    def is_somebody_idle(self) -> bool:
+        """Whether a worker waits for games, or for the end of the round."""
+        return any(worker.state == "idle" for worker in self._workers.values())
+
     def is_awaited(self, number: int) -> bool:
         """Whether a worker is about to say that it is done with its part of a round; stragglers are not awaited."""
         at_work = (worker.name for worker in self._workers.values() if worker.round == number and worker.task)
