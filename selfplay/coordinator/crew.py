@@ -86,7 +86,7 @@ class Crew:
         idle = [worker for worker in self._workers.values() if worker.state == "idle"]
         if not idle:
             return
-        missing, under_way = list_missing(), self.under_way(number)
+        missing, under_way = list_missing(), self._under_way(number)
         pending = [game for game in missing if game not in under_way]
         for place, worker in enumerate(idle):
             if pending:
@@ -119,7 +119,7 @@ class Crew:
         )
         return games
 
-    def under_way(self, number: int) -> set[int]:
+    def _under_way(self, number: int) -> set[int]:
         """Games of a round that workers are at."""
         return {game for worker in self._workers.values() if worker.round == number for game in worker.task}
 
