@@ -9,13 +9,15 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import GameError
+from selfplay.games.board import Board, make_board
 from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, LoopMaker, Rules, States
 from selfplay.kernels import compile_function, kernel
 
@@ -88,6 +90,11 @@ class CompiledRules(Rules):
 
     def draw(self, state: Any) -> str:
         return str(self._game.draw(as_record(state, self._game.State)))
+
+    def board(self, state: Any, actions: Iterable[int]) -> Board | None:
+        game, record = self._game, as_record(state, self._game.State)
+        rows = game.pieces(record)
+        return None if rows is None else make_board(game.board_kind, rows, partial(game.cells, record), actions)
 
     def action_name(self, action: int) -> str:
         return str(self._game.action_name(action))

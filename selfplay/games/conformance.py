@@ -147,6 +147,13 @@ class _Checker:
     def _draws(self, game: _RandomGame) -> None:
         drawing = self._run(game, "drawing", lambda: self._rules.draw(game.states[-1][0]))
         self._require("drawing", game, isinstance(drawing, str) and bool(drawing), "`draw` gave no text")
+        actions = np.flatnonzero(game.known[-1].legal[0]).tolist()
+        try:
+            self._run(game, "drawing", lambda: self._rules.board(game.states[-1][0], actions))
+        except LawBroken:
+            raise
+        except GameError as error:
+            raise LawBroken("drawing", self._tell("drawing", game, str(error))) from None
 
     def _plain_ply(self, game: _RandomGame, action: int) -> _PlainPly | None:
         """The ply by the rules as plain Python, before compiled code sees it.

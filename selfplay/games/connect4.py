@@ -24,6 +24,7 @@ class ConnectFour(Game):
     )
     State = np.dtype([("stones", np.int8, (ROWS, COLUMNS)), ("height", np.int8, (COLUMNS,)), ("to_move", np.int8)])
     symmetries = (mirror_columns,)
+    board_kind = "columns"
 
     def start(state):
         state.to_move = 0
@@ -50,9 +51,15 @@ class ConnectFour(Game):
                 plane = 0 if state.stones[row, column] == state.to_move + 1 else 1
                 planes[plane, ROWS - 1 - row, column] = 1.0
 
+    def pieces(state):
+        return ["".join(".XO"[stone] for stone in state.stones[row]) for row in reversed(range(ROWS))]
+
+    def cells(state, action):
+        return [(ROWS - 1 - state.height[action], action)]
+
     def draw(state):
-        rows = [" ".join(".XO"[stone] for stone in state.stones[row]) for row in reversed(range(ROWS))]
-        return "\n".join([*rows, " ".join(str(column + 1) for column in range(COLUMNS))])
+        numbers = [str(column + 1) for column in range(COLUMNS)]
+        return "\n".join(" ".join(row) for row in [*ConnectFour.pieces(state), numbers])
 
     def action_name(action):
         return str(action + 1)

@@ -15,7 +15,8 @@ The laws, kept by `selfplay check` (`games/conformance.py`):
     encode          planes are finite, a function of the state alone, and `encode` does not change the state
     memory          equal plies from the start lead to equal states, alone or in a batch
     symmetries      transformed plies lead to transformed planes, equal masks and equal outcomes
-    drawing         `draw` gives text for every position; names of actions differ and lead back to the action
+    drawing         `draw` gives text for every position; names of actions differ and lead back to the action; where
+                    there is a board, its rows are of one length and legal actions are played on cells of it
     compiled        compiled rules and the same rules as plain Python agree
 
 Letters of shapes: n positions, A actions, P planes, H × W the board.
@@ -24,7 +25,7 @@ Letters of shapes: n positions, A actions, P planes, H × W the board.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -32,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import GameError
+from selfplay.games.board import Board
 from selfplay.games.symmetry import Symmetry
 
 # Outcomes of a ply, as seen by the player who made it. All but ONGOING are also that player's value of the game.
@@ -52,6 +54,7 @@ class Description:
     num_planes: ClassVar[int]  # P
     max_plies: ClassVar[int]  # no game is longer
     symmetries: ClassVar[tuple[SymmetryMaker, ...]] = ()  # generators; the whole group is derived
+    board_kind: ClassVar[str] = "squares"  # or columns, hexagons: how a game with `pieces` is drawn (`games/board.py`)
 
 
 class Game(Description):
@@ -64,7 +67,7 @@ class Game(Description):
     State: ClassVar[np.dtype[Any]]
 
     def __init_subclass__(cls) -> None:
-        for rule in ("start", "legal", "play", "encode", "draw", "action_name"):
+        for rule in ("start", "legal", "play", "encode", "draw", "pieces", "cells", "action_name"):
             if rule in cls.__dict__ and not isinstance(cls.__dict__[rule], staticmethod):
                 setattr(cls, rule, staticmethod(cls.__dict__[rule]))
 
@@ -92,6 +95,18 @@ class Game(Description):
     def draw(state: Any) -> str:
         """The position in characters, for people."""
         return str(state)
+
+    @staticmethod
+    def pieces(state: Any) -> Sequence[str] | None:
+        """Rows of the board from the top, a character per cell: "." free, "X" a stone of the first player, "O" of the
+        second, " " no cell; others are drawn as they are. None = the game has no board, only `draw`."""
+        return None
+
+    @staticmethod
+    def cells(state: Any, action: int) -> Sequence[tuple[int, int]] | None:
+        """Cells (row from the top, column) that one clicks to play a legal action: where a stone goes, or from where
+        to where; empty = a button. None = actions number the cells row by row, those beyond get buttons."""
+        return None
 
     @staticmethod
     def action_name(action: int) -> str:
@@ -132,6 +147,16 @@ class ObjectGame(Description, ABC):
     def draw(self, state: Any) -> str:
         """The position in characters, for people."""
         return str(state)
+
+    def pieces(self, state: Any) -> Sequence[str] | None:
+        """Rows of the board from the top, a character per cell: "." free, "X" a stone of the first player, "O" of the
+        second, " " no cell; others are drawn as they are. None = the game has no board, only `draw`."""
+        return None
+
+    def cells(self, state: Any, action: int) -> Sequence[tuple[int, int]] | None:
+        """Cells (row from the top, column) that one clicks to play a legal action: where a stone goes, or from where
+        to where; empty = a button. None = actions number the cells row by row, those beyond get buttons."""
+        return None
 
     def action_name(self, action: int) -> str:
         """What people call the action."""
@@ -209,6 +234,13 @@ class Rules(ABC):
     @abstractmethod
     def draw(self, state: Any) -> str:
         """One position (an element of a state array) in characters."""
+
+    @abstractmethod
+    def board(self, state: Any, actions: Iterable[int]) -> Board | None:
+        """One position as a board, with the cells of these legal actions; None where the game declares none.
+
+        Raises `GameError` where what the game says makes no board.
+        """
 
     @abstractmethod
     def action_name(self, action: int) -> str:

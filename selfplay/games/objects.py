@@ -6,12 +6,14 @@ States travel in NumPy arrays of dtype object, so that search and training need 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from selfplay.games.board import Board, make_board
 from selfplay.games.game import ONGOING, Advanced, GameInfo, LoopMaker, ObjectGame, Rules, States
 
 
@@ -61,6 +63,10 @@ class ObjectRules(Rules):
 
     def draw(self, state: Any) -> str:
         return self._game.draw(state)
+
+    def board(self, state: Any, actions: Iterable[int]) -> Board | None:
+        game, rows = self._game, self._game.pieces(state)
+        return None if rows is None else make_board(game.board_kind, rows, partial(game.cells, state), actions)
 
     def action_name(self, action: int) -> str:
         return self._game.action_name(action)

@@ -46,6 +46,9 @@ class TicTacToe(Game):
                 plane = 0 if state.cells[cell] == state.to_move + 1 else 1
                 planes[plane, cell // 3, cell % 3] = 1.0
 
+    def pieces(state):
+        return ["".join(".XO"[stone] for stone in state.cells[row : row + 3]) for row in (0, 3, 6)]
+
     def draw(state):
         marks = [str(cell + 1) if stone == 0 else "XO"[stone - 1] for cell, stone in enumerate(state.cells)]
         return "\n---+---+---\n".join(" " + " | ".join(marks[row : row + 3]) for row in (0, 3, 6))

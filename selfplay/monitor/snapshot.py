@@ -19,6 +19,7 @@ from selfplay.rundir.event_types import (
     AnyEvent,
     Died,
     Match,
+    Mistakes,
     Played,
     Progress,
     Recovering,
@@ -35,6 +36,7 @@ from selfplay.rundir.layout import RunLayout, whole_rounds, worker_names
 from selfplay.rundir.lock import holder
 
 _WARNINGS_KEPT = 50
+_HAPPENED_KEPT = 200
 _TOLD_KEPT = 64  # progress events at most, should a clock jump back
 _RATE_SECONDS = 15.0  # a worker's pace is that of so long
 
@@ -58,10 +60,11 @@ class WorkerView:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something went wrong, and was seen to."""
+    """Something that happened, in words."""
 
     time: float  # seconds since 1970
     text: str
+    is_warning: bool  # it went wrong, and was seen to
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class Snapshot:
     trained: tuple[Trained, ...]  # one per trained round
     played: tuple[Played, ...]  # one per round whose games are there
     pace: tuple[tuple[float, float, float], ...]  # time, games/s, simulations/s while it played; thinned
-    matches: tuple[Match, ...]  # of the newest round
+    matches: tuple[Match, ...]  # of all rounds, in order of rounds
+    mistakes: tuple[Mistakes, ...]  # against perfect play, where the run records them; in order of rounds
     workers: tuple[WorkerView, ...]
     batch_files: int
     batch_bytes: int
@@ -86,6 +90,7 @@ class Snapshot:
     disk_free_bytes: int
     restarts: int  # of children, over the life of the run
     warnings: tuple[Notice, ...]  # the newest last
+    happened: tuple[Notice, ...]  # what is worth telling, warnings too; the newest last
 
 
 class Reader:
@@ -102,9 +107,11 @@ class Reader:
         self._rounds: int | None = None
         self._trained: dict[int, Trained] = {}
         self._played: dict[int, Played] = {}
-        self._matches: dict[str, Match] = {}
+        self._matches: dict[tuple[int, str], Match] = {}
+        self._mistakes: dict[tuple[int, str], Mistakes] = {}
         self._pace = Series()
         self._warnings: deque[Notice] = deque(maxlen=_WARNINGS_KEPT)
+        self._happened: deque[Notice] = deque(maxlen=_HAPPENED_KEPT)
         self._restarts = 0
         self._told: deque[Progress] = deque(maxlen=_TOLD_KEPT)  # the newest ones of this round, for the pace of workers
 
@@ -127,7 +134,8 @@ class Reader:
             trained=tuple(event for _, event in sorted(self._trained.items())),
             played=tuple(event for _, event in sorted(self._played.items())),
             pace=self._pace.points(),
-            matches=tuple(self._matches.values()),
+            matches=tuple(event for _, event in sorted(self._matches.items(), key=_round_of)),
+            mistakes=tuple(event for _, event in sorted(self._mistakes.items(), key=_round_of)),
             workers=workers,
             batch_files=sum(worker.batch_files for worker in workers),
             batch_bytes=sum(worker.bytes for worker in workers),
@@ -136,6 +144,7 @@ class Reader:
             disk_free_bytes=shutil.disk_usage(layout.root).free,
             restarts=self._restarts,
             warnings=tuple(self._warnings),
+            happened=tuple(self._happened),
         )
 
     def _take(self, event: AnyEvent) -> None:
@@ -149,13 +158,17 @@ class Reader:
                 self._played[event.round] = event
             case Trained():
                 self._trained[event.round] = event
-                self._matches.clear()
             case Match():
-                self._matches[event.against] = event
+                self._matches[event.round, event.against] = event
+            case Mistakes():
+                self._mistakes[event.round, event.positions] = event
             case Died():
                 self._restarts += 1
         if (text := _warning(event)) is not None:
-            self._warnings.append(Notice(event.time, text))
+            self._warnings.append(Notice(event.time, text, is_warning=True))
+            self._happened.append(self._warnings[-1])
+        elif (text := _news(event)) is not None:
+            self._happened.append(Notice(event.time, text, is_warning=False))
 
     def _take_progress(self, event: Progress) -> None:
         if self._told and self._told[-1].round != event.round:
@@ -214,6 +227,28 @@ def _warning(event: AnyEvent) -> str | None:
         case Stopped(reason="failed"):
             return "the coordinator stopped with an error"
     return None
+
+
+def _news(event: AnyEvent) -> str | None:
+    """What went as it should and is worth telling."""
+    match event:
+        case Started():
+            return f"started with {event.workers} workers, to play until round {event.rounds}"
+        case Played():
+            return f"round {event.round}: {event.games} games played in {event.seconds:.1f} s"
+        case Trained():
+            return f"round {event.round} trained in {event.seconds:.1f} s: model {event.fingerprint[:12]}"
+        case Match():
+            return f"round {event.round} against {event.against}: score {event.score:.3f} over {event.games} games"
+        case Mistakes():
+            return f"round {event.round} on {event.positions}: {event.share:.1%} mistakes in {event.count} positions"
+        case Stopped():
+            return f"stopped: {event.reason}"
+    return None
+
+
+def _round_of(item: tuple[tuple[int, str], object]) -> int:
+    return item[0][0]
 
 
 def _game_name(layout: RunLayout) -> str:

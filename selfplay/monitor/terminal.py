@@ -12,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from selfplay.errors import printable
+from selfplay.monitor.plots import PLOTS
 from selfplay.monitor.snapshot import Notice, Snapshot, WorkerView
 from selfplay.rundir.event_types import Progress, Trained
 
 _ROUNDS_SHOWN, _WARNINGS_SHOWN, _LEAST_WORKERS = 5, 5, 4
+_LONGEST_NAME = 22
 _ROUNDS_WIDTH = 100  # columns from which the workers' files are shown too
 _TICKS = "▁▂▃▄▅▆▇█"
 _STYLES = {"playing": "green", "idle": "yellow", "restarting": "red"}
@@ -142,7 +144,18 @@ def _curves(snapshot: Snapshot, width: int) -> Iterable[RenderableType]:
         first, drawn, second = (f"{count / games:.0%}" for count in shares)
         add("first wins", [e.first_won / e.games for e in counted], f"{first} (draws {drawn}, second {second})")
         add("cache hits", [event.hit_share for event in counted], f"{last_played.hit_share:.0%}")
+    for line in PLOTS["rating"](snapshot).lines:
+        if len(line.y) > 1:
+            add(_cut(f"Elo {line.name}"), line.y, f"{line.y[-1]:+.0f}")
+    for line in PLOTS["mistakes"](snapshot).lines:
+        add(_cut(f"mistakes {line.name}"), line.y, f"{line.y[-1]:.1%}")
     return [grid, Text()]
+
+
+def _cut(name: str) -> str:
+    """A name that comes from a file, short enough to stand before a curve."""
+    name = printable(name)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def _rounds(snapshot: Snapshot) -> Iterable[RenderableType]:
@@ -175,6 +188,7 @@ def _matches(snapshot: Snapshot) -> Iterable[RenderableType]:
             f"({event.low:.3f} to {event.high:.3f}, {event.games} games)"
         )
         for event in snapshot.matches
+        if not snapshot.trained or event.round >= snapshot.trained[-1].round
     ]
 
 

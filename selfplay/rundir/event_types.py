@@ -171,6 +171,18 @@ class Match(Event, frozen=True):
     games: Count
 
 
+class Mistakes(Event, frozen=True):
+    """How often a round's model threw the result away where perfect play is known; the share lies between `low` and
+    `high` with 95 %."""
+
+    round: Count
+    positions: Text  # name of the set
+    count: Count  # positions in it
+    share: Number  # of mistakes
+    low: Number
+    high: Number
+
+
 class Waiting(Event, frozen=True):
     """There is no room on the disk; the run goes on when there is."""
 
@@ -196,6 +208,7 @@ AnyEvent = (
     | Recovering
     | Trained
     | Match
+    | Mistakes
     | Waiting
     | Stopped
 )

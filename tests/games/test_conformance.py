@@ -33,6 +33,16 @@ def test_sound_games_keep_all_laws(request, fixture):
         ("symmetries", "[0, 4, 8], [2, 4, 6]", "[0, 4, 8], [2, 4, 7]"),
         ("drawing", "str(action + 1)", "str(action // 2)"),
         ("drawing", 'return "\\n---', 'raise ValueError("no picture")\n        return "\\n---'),
+        (
+            "drawing",
+            "state.cells[row : row + 3]) for row in (0, 3, 6)]",
+            "state.cells[row : row + 3]) for row in (0, 3, 7)]",
+        ),
+        (
+            "drawing",
+            "    def pieces(state):",
+            "    def cells(state, action):\n        return [(3, 0)]\n\n    def pieces(state):",
+        ),
         ("play", "stone = state.to_move + 1", "stone = state.to_move + 1; state.cells[action + 8] = stone"),
     ],
 )

@@ -14,10 +14,11 @@ from PIL import Image
 
 from selfplay.config import Settings, to_toml
 from selfplay.errors import UsageError
-from selfplay.monitor.figures import FIGURES, TITLES, as_bytes, draw
+from selfplay.monitor.figures import as_bytes, draw
+from selfplay.monitor.plots import PLOTS, elo, plots
 from selfplay.monitor.report import page
 from selfplay.monitor.snapshot import Reader
-from selfplay.rundir.event_types import Match, Played, Progress, Rejected, Started, Trained
+from selfplay.rundir.event_types import Match, Mistakes, Played, Progress, Rejected, Started, Trained
 from selfplay.rundir.layout import RunLayout
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
@@ -44,6 +45,7 @@ def run(tmp_path):
             ),
         ]  # fmt: skip
     events.append(Match(round=3, against="<i>random</i>", score=0.9, low=0.8, high=0.95, games=20))
+    events.append(Mistakes(round=3, positions="endgames", share=0.03, low=0.02, high=0.05, count=1000))
     events.append(Rejected(file="x.json", reason="<script>alert(1)</script>"))
     layout.events.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
     return layout
@@ -56,7 +58,7 @@ def lines_of(figure):
 
 def test_figures_hold_the_runs_numbers(run):
     figures = draw(Reader(run.root).look())
-    assert figures.keys() == FIGURES.keys() == TITLES.keys()
+    assert figures.keys() == PLOTS.keys()
     losses = lines_of(figures["losses"])
     assert losses["policy loss"] == pytest.approx([2.0, 1.0, 2 / 3])
     assert losses["its floor (entropy)"] == [0.5] * 3
@@ -66,6 +68,15 @@ def test_figures_hold_the_runs_numbers(run):
     assert pace == [100, 200, 300]
     layers = [area.get_paths()[0].vertices[:, 1].max() for area in figures["time"].axes[0].collections]
     assert layers == pytest.approx([4.0, 7.0, 10.0]), "playing, training, and the rest up to the ten seconds of a round"
+
+
+def test_ratings_have_error_bars(run):
+    (line,) = plots(Reader(run.root).look())["rating"].lines
+    assert line.name == "above <i>random</i>"
+    assert (line.x, line.y) == ([3], pytest.approx([400 * 0.9542], abs=0.1)), "nine to one are 382 Elo"
+    assert line.low[0] < line.y[0] < line.high[0]
+    assert elo(0.5) == 0
+    assert (elo(1.0), elo(0.0)) == pytest.approx((1200, -1200), abs=1)
 
 
 def test_figures_without_numbers_are_left_out(run):
@@ -98,7 +109,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing(run):
     assert "script" not in parsed.tags
     assert "i" not in parsed.tags
     assert all(reference.startswith("#") for reference in parsed.references)
-    assert len(re.findall("<svg", text)) == len(FIGURES)
+    assert len(re.findall("<svg", text)) == len(PLOTS)
     for part in (
         "&lt;script&gt;alert(1)",
         "&lt;i&gt;random&lt;/i&gt;",
@@ -114,7 +125,7 @@ def test_the_command_writes_a_page_and_pictures(run, tmp_path):
         subprocess.run([SELFPLAY, "report", run.root, *arguments], cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert not (tmp_path / "report.html").exists()
-    assert sorted(path.stem for path in (tmp_path / "figures").iterdir()) == sorted(FIGURES)
+    assert sorted(path.stem for path in (tmp_path / "figures").iterdir()) == sorted(PLOTS)
     with Image.open(io.BytesIO((tmp_path / "figures" / "losses.png").read_bytes())) as picture:
         assert picture.width > 1000
 

@@ -1,0 +1,180 @@
+"""What is worth plotting of a run, as plain numbers: for whatever draws, on paper or in a browser.
+
+One plot per entry of `PLOTS`; a plot without numbers is left out. Knows no drawing library.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from selfplay.monitor.snapshot import Snapshot
+from selfplay.rundir.event_types import Match
+
+# Colours that people with colour blindness tell apart (Okabe and Ito 2008)
+BLUE, ORANGE, GREEN, RED, GREY, PURPLE, SKY = (
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#999999", "#cc79a7", "#56b4e9",
+)  # fmt: skip
+_SERIES_COLOURS = (RED, BLUE, GREEN, PURPLE, ORANGE, SKY, GREY)
+_MOST_OPPONENTS = len(_SERIES_COLOURS)
+_ELO_PER_DECADE = 400.0  # odds of ten to one
+_LEAST_SCORE = 0.001  # what no finite match can tell from 0: 1,200 Elo
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of figures."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    is_dotted: bool = False
+    low: Sequence[float] | None = None  # ends of the error bars
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One picture: lines, or areas on top of each other."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    is_stacked: bool = False
+    bottom: float | None = None  # where the upright axis begins and ends, None = where the figures do
+    top: float | None = None
+
+
+def plots(snapshot: Snapshot) -> dict[str, Plot]:
+    """Every plot that the run has numbers for, by name."""
+    made = ((name, make(snapshot)) for name, make in PLOTS.items())
+    return {name: plot for name, plot in made if any(len(line.x) for line in plot.lines)}
+
+
+def _losses(snapshot: Snapshot) -> Plot:
+    rounds = [event.round for event in snapshot.trained]
+    lines = (
+        Line("policy loss", rounds, [event.policy for event in snapshot.trained], BLUE),
+        Line("its floor (entropy)", rounds, [event.policy_floor for event in snapshot.trained], BLUE, is_dotted=True),
+        Line("value loss", rounds, [event.value for event in snapshot.trained], ORANGE),
+    )
+    return Plot("Losses over rounds", "round", "nats", lines, bottom=0.0)
+
+
+def _outcomes(snapshot: Snapshot) -> Plot:
+    played = [event for event in snapshot.played if event.games]
+    rounds = [event.round for event in played]
+    lines = tuple(
+        Line(name, rounds, [getattr(event, field) / event.games for event in played], colour)
+        for name, field, colour in (
+            ("first player wins", "first_won", BLUE),
+            ("draw", "drawn", GREY),
+            ("second player wins", "second_won", ORANGE),
+        )
+    )
+    return Plot("How games end", "round", "share of games", lines, is_stacked=True, bottom=0.0, top=1.0)
+
+
+def _length(snapshot: Snapshot) -> Plot:
+    played = [event for event in snapshot.played if event.games]
+    line = Line("plies", [event.round for event in played], [event.plies / event.games for event in played], BLUE)
+    return Plot("Length of games", "round", "plies", (line,), bottom=0.0)
+
+
+def _simulations(snapshot: Snapshot) -> Plot:
+    line = Line("simulations/s", _minutes(snapshot), [simulations for _, _, simulations in snapshot.pace], GREEN)
+    return Plot("Simulations per second", "minutes since the first game", "simulations/s", (line,), bottom=0.0)
+
+
+def _games(snapshot: Snapshot) -> Plot:
+    line = Line("games/s", _minutes(snapshot), [games for _, games, _ in snapshot.pace], BLUE)
+    return Plot("Games per second", "minutes since the first game", "games/s", (line,), bottom=0.0)
+
+
+def _minutes(snapshot: Snapshot) -> list[float]:
+    return [(time - snapshot.pace[0][0]) / 60 for time, _, _ in snapshot.pace]
+
+
+def _cache(snapshot: Snapshot) -> Plot:
+    line = Line(
+        "hits", [event.round for event in snapshot.played], [event.hit_share for event in snapshot.played], GREEN
+    )
+    return Plot("Evaluations found in the cache", "round", "share of leaves", (line,), bottom=0.0, top=1.0)
+
+
+def _time(snapshot: Snapshot) -> Plot:
+    """Seconds of each round but the first, whose beginning no event tells."""
+    played = {event.round: event.seconds for event in snapshot.played}
+    pairs = list(itertools.pairwise(snapshot.trained))
+    rounds = [event.round for _, event in pairs]
+    playing = [played.get(event.round, 0.0) for _, event in pairs]
+    training = [event.seconds for _, event in pairs]
+    other = [
+        max(0.0, event.time - before.time - plays - trains)
+        for (before, event), plays, trains in zip(pairs, playing, training, strict=True)
+    ]
+    lines = (
+        Line("playing", rounds, playing, GREEN),
+        Line("training", rounds, training, BLUE),
+        Line("waiting and the rest", rounds, other, GREY),
+    )
+    return Plot("Where a round's time goes", "round", "seconds", lines, is_stacked=True, bottom=0.0)
+
+
+def _rating(snapshot: Snapshot) -> Plot:
+    lines = tuple(
+        Line(
+            name=f"above {against}",
+            x=[match.round for match in matches],
+            y=[elo(match.score) for match in matches],
+            colour=colour,
+            low=[elo(match.low) for match in matches],
+            high=[elo(match.high) for match in matches],
+        )
+        for (against, matches), colour in zip(_opponents(snapshot), _SERIES_COLOURS, strict=False)
+    )
+    return Plot("Rating above each opponent, with 95 % intervals", "round", "Elo", lines)
+
+
+def _opponents(snapshot: Snapshot) -> Iterator[tuple[str, list[Match]]]:
+    """The opponents that most rounds met, with their matches in order of rounds."""
+    groups: dict[str, list[Match]] = {}
+    for match in snapshot.matches:
+        groups.setdefault(match.against, []).append(match)
+    met_most = sorted(groups, key=lambda name: -len(groups[name]))[:_MOST_OPPONENTS]
+    return ((name, groups[name]) for name in groups if name in met_most)
+
+
+def elo(score: float) -> float:
+    """The difference of ratings at which such a score is expected (Elo 1978), at most 1,200 either way."""
+    score = min(max(score, _LEAST_SCORE), 1 - _LEAST_SCORE)
+    return -_ELO_PER_DECADE * math.log10(1 / score - 1)
+
+
+def _mistakes(snapshot: Snapshot) -> Plot:
+    """One line per set of positions."""
+    names = list(dict.fromkeys(event.positions for event in snapshot.mistakes))
+    lines = []
+    for name, colour in zip(names, itertools.cycle(_SERIES_COLOURS)):  # noqa: B905 (endless on purpose)
+        events = [event for event in snapshot.mistakes if event.positions == name]
+        rounds, shares = [event.round for event in events], [event.share for event in events]
+        low, high = [event.low for event in events], [event.high for event in events]
+        lines.append(Line(name, rounds, shares, colour, low=low, high=high))
+    return Plot("Mistakes against perfect play", "round", "share of positions", tuple(lines), bottom=0.0)
+
+
+PLOTS: dict[str, Callable[[Snapshot], Plot]] = {
+    "losses": _losses,
+    "rating": _rating,
+    "mistakes": _mistakes,
+    "outcomes": _outcomes,
+    "length": _length,
+    "simulations": _simulations,
+    "games": _games,
+    "cache": _cache,
+    "time": _time,
+}
