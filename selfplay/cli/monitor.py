@@ -9,7 +9,10 @@ from pathlib import Path
 import click
 
 from selfplay.cli.options import as_json
+from selfplay.cli.serving import serve_pages, serving
+from selfplay.web.server import Address, require
 
+_LINKS = (("Dashboard", "/"), ("Games", "/games"), ("Play", "/play"))
 _LEAST_SECONDS = 0.5  # between two looks, however much happens
 
 
@@ -17,19 +20,41 @@ _LEAST_SECONDS = 0.5  # between two looks, however much happens
 @click.argument("data", type=click.Path(path_type=Path, file_okay=False), default="data")
 @click.option("--once", is_flag=True, help="Print one look and end.")
 @click.option("--interval", type=click.FloatRange(min=0.1), default=2.0, help="Most seconds between two looks.")
+@click.option("--game", help="With --web: where the game's file lies now, if it was moved: path/to/file.py:Class.")
 @as_json
-def command(data: Path, once: bool, as_json: bool, interval: float) -> None:
+@serving
+def command(data: Path, once: bool, as_json: bool, interval: float, game: str | None, web: Address | None) -> None:
     """Watch the run in DATA from another terminal: workers, round, speeds, losses, files. Only reads.
 
-    With --json, one object per look and line. Ends with q or Ctrl-C.
+    With --json, one object per look and line. Ends with q or Ctrl-C. With --web, a dashboard for the browser, with
+    the games of the run, a board to play on, and metrics for Prometheus at /metrics.
 
     \b
     Example:
       selfplay monitor data
       selfplay monitor data --once --json
+      selfplay monitor data --web
     """
+    if web is not None:
+        _serve(data, web, interval=interval, game=game)
+        return
     with contextlib.suppress(KeyboardInterrupt):  # that is how one ends it
         _look(data, once=once, interval=interval, as_json=as_json)
+
+
+def _serve(data: Path, address: Address, *, interval: float, game: str | None) -> None:
+    require()
+    from selfplay.monitor.games import GameShelf
+    from selfplay.monitor.watch import Watch
+    from selfplay.monitor.web import add_dashboard
+    from selfplay.monitor.web_games import add_viewer
+    from selfplay.play.models import Agents, ModelsOfRun
+    from selfplay.play.web import add_board
+
+    add_dashboard(Watch(data, interval=interval), _LINKS)
+    add_viewer(GameShelf(data, game=game), _LINKS)
+    add_board(Agents(ModelsOfRun(data), game=game), _LINKS)
+    serve_pages(address)
 
 
 def _look(data: Path, *, once: bool, interval: float, as_json: bool) -> None:

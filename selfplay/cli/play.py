@@ -10,6 +10,8 @@ import click
 
 from selfplay.cli.keys import Keys
 from selfplay.cli.options import MODEL_PATH, MOVES
+from selfplay.cli.serving import serve_pages, serving
+from selfplay.web.server import Address, require
 
 _LEFT, _RIGHT = ("\x1b[D", "\x1bOD"), ("\x1b[C", "\x1bOC")
 _WAIT_SECONDS = 3600.0
@@ -23,16 +25,30 @@ _ENTER, _BACKSPACE, _END = ("\r", "\n"), ("\x7f", "\b"), ("\x04", "\x1b")
 @click.option("--moves", type=MOVES, default="", help="Begin after these moves: 4,4,3")
 @click.option("--second", is_flag=True, help="Let the agent begin.")
 @click.option("--watch", is_flag=True, help="Let the agent play both sides.")
-def command(model: Path, simulations: int, game: str | None, moves: list[str], second: bool, watch: bool) -> None:
+@serving
+def command(
+    model: Path,
+    simulations: int,
+    game: str | None,
+    moves: list[str],
+    second: bool,
+    watch: bool,
+    web: Address | None,
+) -> None:
     """Play against MODEL. Choose a move with the arrow keys, or type it; Enter plays it.
 
-    The agent shows what it thinks of its moves; type hint, undo or quit at any time.
+    The agent shows what it thinks of its moves; type hint, undo or quit at any time. With --web, on a board in the
+    browser; there, side and strength are chosen on the page.
 
     \b
     Example:
       selfplay play model.pt --simulations 400
       selfplay play model.pt --moves 4,4,3 --watch
+      selfplay play model.pt --web
     """
+    if web is not None:
+        _serve(model, web, game)
+        return
     from selfplay.play.agent import load_agent
     from selfplay.play.session import Session
     from selfplay.play.terminal import play_in_terminal
@@ -42,6 +58,17 @@ def command(model: Path, simulations: int, game: str | None, moves: list[str], s
     session = Session(agent, human=human, simulations=simulations, moves=moves)
     click.echo(f"{agent.rules.info.name}, {agent.name}, {simulations} simulations per move")
     play_in_terminal(session, ask=_ask_with_keys if sys.stdin.isatty() else _ask, say=click.echo)
+
+
+def _serve(model: Path, address: Address, game: str | None) -> None:
+    require()
+    from selfplay.play.models import NEWEST, Agents, ModelFile
+    from selfplay.play.web import add_board
+
+    agents = Agents(ModelFile(model), game=game)
+    agents.get(NEWEST)  # what is wrong with the model is said here, and not in the browser
+    add_board(agents, (("Play", "/"),), path="/")
+    serve_pages(address)
 
 
 def _ask(prompt: str, names: list[str]) -> str:

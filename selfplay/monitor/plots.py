@@ -159,7 +159,7 @@ def _mistakes(snapshot: Snapshot) -> Plot:
     """One line per set of positions."""
     names = list(dict.fromkeys(event.positions for event in snapshot.mistakes))
     lines = []
-    for name, colour in zip(names, itertools.cycle(_SERIES_COLOURS)):  # noqa: B905 (endless on purpose)
+    for name, colour in zip(names, itertools.cycle(_SERIES_COLOURS)):
         events = [event for event in snapshot.mistakes if event.positions == name]
         rounds, shares = [event.round for event in events], [event.share for event in events]
         low, high = [event.low for event in events], [event.high for event in events]

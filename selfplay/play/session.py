@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from selfplay.errors import GameError
-from selfplay.games.game import ONGOING
+from selfplay.games.board import Board, Cell
+from selfplay.games.game import ONGOING, Advanced
 from selfplay.play.agent import Agent, Move, Opinion, find_actions
 
 
@@ -32,40 +33,54 @@ class Session:
     @property
     def is_over(self) -> bool:
         """Whether somebody won or the game is drawn."""
-        return bool(self.rules.replay(self.moves)[1].outcomes[-1] != ONGOING)
+        return bool(self._known().outcomes[-1] != ONGOING)
 
     @property
     def to_move(self) -> int:
         """The player to move, 0 or 1."""
-        return int(self.rules.replay(self.moves)[1].to_move[-1])
+        return int(self._known().to_move[-1])
 
     @property
     def result(self) -> int:
         """1, 0 or -1 as player 0 won, drew or lost; the game must be over."""
-        known = self.rules.replay(self.moves)[1]
+        known = self._known()
         outcome = int(known.outcomes[-1])
         return outcome if known.to_move[-2] == 0 else -outcome
+
+    @property
+    def legal(self) -> list[int]:
+        """The actions that may be played now; none once the game is over."""
+        return [int(action) for action in np.flatnonzero(self._known().legal[-1])]
 
     def drawing(self) -> str:
         """The position in characters."""
         return self.rules.draw(self.rules.replay(self.moves)[0][-1])
 
+    def board(self) -> Board | None:
+        """The position as a board with the cells of all legal actions; None where the game declares none."""
+        return self.rules.board(self.rules.replay(self.moves)[0][-1], self.legal)
+
+    def last_cells(self) -> tuple[Cell, ...]:
+        """Where the last move was played."""
+        if not self.moves:
+            return ()
+        board = self.rules.board(self.rules.replay(self.moves[:-1])[0][-1], self.moves[-1:])
+        return board.cells[self.moves[-1]] if board else ()
+
     def legal_names(self) -> list[str]:
         """Names of the moves that may be played now."""
-        legal = self.rules.replay(self.moves)[1].legal[-1]
-        return [self.rules.action_name(int(action)) for action in np.flatnonzero(legal)]
+        return [self.rules.action_name(action) for action in self.legal]
 
     def play(self, name: str) -> None:
         """Play the move that people call `name`; raises `GameError` where there is none or it is not legal."""
         action = self.rules.find_action(name)
-        if action is None or self.rules.action_name(action) not in self.legal_names():
+        if action is None or action not in self.legal:
             raise GameError(f"{name!r} is not a move here; you may play {', '.join(self.legal_names())}")
         self.moves.append(action)
 
     def take_back(self) -> bool:
         """Undo up to and with the person's last move; whether there was one."""
-        movers = self.rules.replay(self.moves)[1].to_move[:-1]
-        mine = np.flatnonzero(movers == self.human)
+        mine = np.flatnonzero(self._known().to_move[:-1] == self.human)
         if len(mine):
             del self.moves[mine[-1] :]
         return bool(len(mine))
@@ -79,3 +94,6 @@ class Session:
         opinion = self.think()
         self.moves.append(opinion.best.action)
         return opinion
+
+    def _known(self) -> Advanced:
+        return self.rules.replay(self.moves)[1]

@@ -1,0 +1,155 @@
+"""The games that a run recorded, to be looked at one by one: which there are, and one game ply by ply. Only reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfplay.config import from_tree, read_toml
+from selfplay.errors import BatchError
+from selfplay.games.board import Board, Cell
+from selfplay.games.game import Rules
+from selfplay.games.registry import load_rules
+from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, read_batch
+
+BLUNDER = 0.5  # of the two that lie between a won and a lost game: how much a move must throw away
+_NAME = re.compile(r"batch_r(\d+)_g(\d+)\.json")
+
+
+@dataclass(frozen=True)
+class Ply:
+    """A position of a game, and the move that was played there."""
+
+    drawing: str
+    board: Board | None
+    to_move: int  # player 0 or 1
+    value: float  # of the search, for the first player, -1 to 1; of the last position, the outcome
+    action: int | None  # None = the game is over here
+    move: str  # what people call it
+    visits: Mapping[int, float]  # action -> share of the visits
+    names: Mapping[int, str]  # of these actions
+    loss: float  # how much worse the mover stood after it, 0 to 2
+
+    @property
+    def is_blunder(self) -> bool:
+        """Whether the move threw much away, by the eyes of the agent itself."""
+        return self.loss >= BLUNDER
+
+    @property
+    def heat(self) -> dict[Cell, float]:
+        """Shares of visits by the cell where each action ends."""
+        shares: dict[Cell, float] = {}
+        for action, share in self.visits.items() if self.board else ():
+            if cells := self.board.cells[action] if self.board else ():
+                shares[cells[-1]] = shares.get(cells[-1], 0.0) + share
+        return shares
+
+
+@dataclass(frozen=True)
+class Game:
+    """One recorded game."""
+
+    round: int
+    number: int
+    outcome: int  # 1, 0 or -1 as the first player won, drew or lost
+    worker: str
+    plies: tuple[Ply, ...]  # one more than moves
+
+    @property
+    def blunders(self) -> list[int]:
+        """Plies whose move threw much away."""
+        return [ply for ply, played in enumerate(self.plies) if played.is_blunder]
+
+
+class GameShelf:
+    """The games of a run.
+
+    Args:
+        folder: of the run.
+        game: where the game's file lies now, if it was moved: `path/to/file.py:Class`.
+    """
+
+    def __init__(self, folder: Path, *, game: str | None = None) -> None:
+        self._layout = RunLayout(folder)
+        self._spec = game
+
+    def rounds(self) -> list[int]:
+        """Rounds of which there are games, rising."""
+        return sorted({number for number, _, _ in self._files()})
+
+    def files(self, round_number: int) -> dict[int, Path]:
+        """First game -> batch file, of one round, in order."""
+        return {first: path for number, first, path in sorted(self._files()) if number == round_number}
+
+    def batch(self, round_number: int, first_game: int) -> Batch:
+        """The batch that begins with a game; raises `BatchError` where there is none or it cannot be read."""
+        path = self.files(round_number).get(first_game)
+        if path is None:
+            raise BatchError(f"round {round_number} has no batch file that begins with game {first_game}")
+        return read_batch(path)
+
+    def game(self, round_number: int, number: int) -> Game:
+        """One game; raises `BatchError` where it is not there or cannot be read, `GameError` where its rules cannot."""
+        files = self.files(round_number)
+        first = max((first for first in files if first <= number), default=None)
+        if first is None:
+            raise BatchError(f"round {round_number} has no game {number}")
+        batch = read_batch(files[first])
+        for record in batch.games:
+            if record.number == number:
+                return self._studied(batch, record, files[first].parent.name)
+        raise BatchError(f"round {round_number} has no game {number} yet")
+
+    def _files(self) -> Iterator[tuple[int, int, Path]]:
+        """Round, first game and path of every batch file, by names alone."""
+        for folder in self._layout.worker_folders():
+            for name in os.listdir(folder):
+                if match := _NAME.fullmatch(name):
+                    yield int(match.group(1)), int(match.group(2)), folder / name
+
+    def _studied(self, batch: Batch, record: GameRecord, worker: str) -> Game:
+        settings = from_tree(read_toml(self._layout.settings), where=str(self._layout.settings))
+        rules = load_rules(self._spec or settings.game.name)
+        if batch.rules != rules.info.rules_hash:
+            raise BatchError(
+                f"game {record.number} was played by other rules ({batch.rules[:12]}) than {rules.info.spec} has now "
+                f"({rules.info.rules_hash[:12]})"
+            )
+        check_game_record(record, rules)
+        return Game(batch.round, record.number, record.outcome, worker, tuple(_plies(record, rules)))
+
+
+def _plies(record: GameRecord, rules: Rules) -> Iterator[Ply]:
+    states, known = rules.replay(record.moves)
+    sides = [1 if mover == 0 else -1 for mover in known.to_move.tolist()]
+    values = [value * side for value, side in zip(record.values, sides, strict=False)] + [float(record.outcome)]
+    for ply, action in enumerate(record.moves):
+        pairs = record.policies[ply]
+        total = sum(pairs[1::2])
+        visits = {action: count / total for action, count in zip(pairs[::2], pairs[1::2], strict=True)}
+        yield Ply(
+            drawing=rules.draw(states[ply]),
+            board=rules.board(states[ply], {*visits, action}),
+            to_move=int(known.to_move[ply]),
+            value=values[ply],
+            action=action,
+            move=rules.action_name(action),
+            visits=visits,
+            names={action: rules.action_name(action) for action in visits},
+            loss=max(0.0, (values[ply] - values[ply + 1]) * sides[ply]),
+        )
+    yield Ply(
+        drawing=rules.draw(states[-1]),
+        board=rules.board(states[-1], ()),
+        to_move=int(known.to_move[-1]),
+        value=values[-1],
+        action=None,
+        move="",
+        visits={},
+        names={},
+        loss=0.0,
+    )

@@ -1,0 +1,410 @@
+"""A board to play on in a browser: against any model of a run, with hints, take back, and what the agent thinks.
+
+The address holds the position (`/play?moves=4,4,3&side=second`), so a reload goes on and a link shows it to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from nicegui import events, ui
+
+from selfplay.errors import SelfplayError, printable
+from selfplay.games.board import HOLE, Board, Cell
+from selfplay.play.agent import DEFAULT_SIMULATIONS, Agent, Opinion
+from selfplay.play.clicks import Goes, Plays, Refused, read_click, targets
+from selfplay.play.models import NEWEST, Agents
+from selfplay.play.session import Session
+from selfplay.web.frame import BoardView, Link, frame, show_error
+from selfplay.web.picture import Marks
+
+PATH = "/play"
+STRENGTHS = (1, 10, 25, 50, 100, 200, 400, 800, 1600, 3200)  # simulations per move
+SIDES = {"first": 0, "second": 1, "none": None}
+_SIDE_NAMES = {"first": "I begin", "second": "the agent begins", "none": "the agent plays both"}
+_LOOK_SECONDS = 2.0  # between two looks for a newer model
+_BETWEEN_SECONDS = 0.6  # between two moves where the agent plays both sides
+_MOST_MOVES_TEXT = 4000
+_TOPS, _LINE = 5, 10
+_STEPS = {"ArrowUp": (-1, 0), "ArrowDown": (1, 0), "ArrowLeft": (0, -1), "ArrowRight": (0, 1)}
+
+_Result = TypeVar("_Result")
+_thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="think")  # all boards together use one core
+
+
+async def _think(work: Callable[[], _Result]) -> _Result:
+    return await asyncio.get_running_loop().run_in_executor(_thinker, work)
+
+
+def add_board(agents: Agents, links: Sequence[Link], *, path: str = PATH) -> None:
+    """Put the board at `path`."""
+
+    @ui.page(path, response_timeout=60.0)
+    async def play(
+        moves: str = "", side: str = "first", model: str = NEWEST, simulations: int = DEFAULT_SIMULATIONS
+    ) -> None:
+        with frame("Play", links, here=path):
+            waiting = ui.label("Getting the agent ready …").classes("status")
+            try:
+                agent = await _think(lambda: agents.get(model))
+                session = Session(
+                    agent,
+                    human=SIDES.get(side, 0),
+                    simulations=min(STRENGTHS, key=lambda strength: abs(strength - simulations)),
+                    moves=[move for move in moves[:_MOST_MOVES_TEXT].split(",") if move],
+                )
+            except SelfplayError as error:
+                show_error(str(error))
+                return
+            finally:
+                waiting.delete()
+            _Table(agents, session, model, path)
+
+
+class _Table:
+    """One person's board: the elements of a page, and the game on it."""
+
+    def __init__(self, agents: Agents, session: Session, model: str, path: str) -> None:
+        self._agents, self._session, self._model, self._path = agents, session, model, path
+        self._chosen: tuple[Cell, ...] = ()
+        self._cursor: Cell | None = None
+        self._opinion: Opinion | None = None  # on the current position, once asked for
+        self._turn = 0  # counts positions: an answer to an earlier one is dropped
+        self._is_thinking = False
+        self._error = ""
+        with ui.element("div").classes("split"):
+            with ui.element("div"):
+                self._board = BoardView(self._click)
+            with ui.element("div").classes("side"):
+                self._status = ui.label().classes("status").props("role=status aria-live=polite")
+                self._refusal = ui.label().classes("warning").props("role=alert")
+                self._buttons()
+                self._choices()
+                self._opinions()
+                self._typed = ui.input("type a move", on_change=None).props("dense outlined clearable")
+                self._typed.on("keydown.enter", self._play_typed)
+                self._unplaced = ui.row().classes("row")
+                self._list = ui.label().classes("plain").props('aria-label="moves so far"')
+        ui.keyboard(self._key)
+        ui.timer(_LOOK_SECONDS, self._look_for_a_newer_model)
+        ui.timer(0.05, self._go_on, once=True)
+        self._show()
+
+    # --- what the page is made of ----------------------------------------------------------------------------
+
+    def _buttons(self) -> None:
+        with ui.row().classes("row"):
+            ui.button("New game", on_click=self._new_game).props("no-caps dense unelevated")
+            self._back = ui.button("Take back", on_click=self._take_back).props("no-caps dense outline")
+            self._hint = ui.button("Hint", on_click=self._give_hint).props("no-caps dense outline")
+            self._thoughts = ui.switch("show what it thinks", value=False, on_change=self._go_on)
+
+    def _choices(self) -> None:
+        with ui.row().classes("row"):
+            self._side = ui.select(_SIDE_NAMES, value=_name_of(self._session.human), label="side")
+            self._side.props("dense outlined").on_value_change(self._new_game)
+            strengths = {strength: f"{strength} simulations" for strength in STRENGTHS}
+            self._strength = ui.select(strengths, value=self._session.simulations, label="strength")
+            self._strength.props("dense outlined").on_value_change(self._set_strength)
+            names = self._agents.models.names()
+            self._picker = ui.select(names, value=self._model, label="model", with_input=len(names) > 20)
+            self._picker.props("dense outlined").on_value_change(self._set_model)
+        self._name = ui.label().classes("plain").props("data-name=agent")
+
+    def _opinions(self) -> None:
+        with ui.element("div").classes("outlook").props('role=img data-name="outlook"') as self._outlook:
+            self._shares = {name: ui.element("div").classes(name) for name in ("won", "drawn", "lost")}
+        self._line = ui.label().classes("plain").props("data-name=opinion")
+
+    # --- what a person does ----------------------------------------------------------------------------------
+
+    async def _click(self, cell: Cell) -> None:
+        board = self._session.board()
+        if board is None or self._is_refused(cell):
+            return
+        self._refusal.text = ""
+        match read_click(board, self._chosen, cell):
+            case Plays(actions) if len(actions) == 1:
+                await self._play(actions[0])
+                return
+            case Plays(actions):
+                self._offer(actions)
+                return
+            case Goes(chosen):
+                self._chosen = chosen
+            case Refused(reason):
+                self._refuse(reason)
+        self._show()
+
+    def _is_refused(self, cell: Cell | None = None) -> bool:
+        """Whether nothing may be played now, which is said."""
+        session = self._session
+        if session.is_over:
+            self._refuse("the game is over: New game starts another")
+        elif self._is_thinking or session.to_move != session.human:
+            self._refuse("it is the agent's turn")
+        else:
+            return False
+        return True
+
+    def _refuse(self, reason: str) -> None:
+        self._refusal.text = printable(reason[:1].upper() + reason[1:] + ".")
+
+    async def _play_typed(self) -> None:
+        name = str(self._typed.value or "").strip()[:100]
+        self._typed.value = ""
+        if not name or self._is_refused():
+            return
+        action = self._session.rules.find_action(name)
+        if action is None or action not in self._session.legal:
+            self._refuse(f"{name!r} is not a move here; you may play {', '.join(self._session.legal_names())}")
+            return
+        await self._play(action)
+
+    async def _play(self, action: int) -> None:
+        if self._is_refused() or action not in self._session.legal:
+            return
+        self._session.moves.append(action)
+        self._moved()
+        await self._go_on()
+
+    def _offer(self, actions: Sequence[int]) -> None:
+        """Several moves go through the same cells: let the person say which."""
+        with ui.dialog(value=True) as dialog, ui.card():
+            ui.label("Which move?")
+            for action in actions:
+                name = self._session.rules.action_name(action)
+
+                async def play(action: int = action) -> None:
+                    dialog.close()
+                    await self._play(action)
+
+                ui.button(printable(name), on_click=play).props("no-caps")
+
+    async def _new_game(self) -> None:
+        self._session.human = SIDES[str(self._side.value)]
+        self._session.moves.clear()
+        self._moved()
+        await self._go_on()
+
+    async def _take_back(self) -> None:
+        if self._is_thinking:
+            self._refuse("it is the agent's turn")
+        elif not self._session.take_back():
+            self._refuse("there is nothing to take back")
+        else:
+            self._moved()
+            await self._go_on()
+
+    async def _give_hint(self) -> None:
+        if self._is_refused():
+            return
+        await self._ask()
+        if self._opinion is not None:
+            best = self._opinion.best
+            self._status.text = printable(f"It would play {best.name} (value {best.value:+.2f} for you).")
+
+    async def _set_strength(self) -> None:
+        self._session.simulations = int(self._strength.value)
+        self._opinion = None
+        await self._go_on()
+
+    async def _set_model(self) -> None:
+        self._model = str(self._picker.value)
+        await self._seat(self._model)
+        await self._go_on()
+
+    async def _key(self, event: events.KeyEventArguments) -> None:
+        if not event.action.keydown or event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta:
+            return
+        board, key = self._session.board(), event.key.name
+        if board is None:
+            return
+        if key in _STEPS:
+            self._cursor = _moved_cursor(board, self._cursor, _STEPS[key])
+            self._show()
+        elif key in ("Enter", " ") and self._cursor is not None:
+            await self._click(self._cursor)
+        elif key == "Escape":
+            self._chosen = ()
+            self._show()
+        elif key == "Backspace":
+            await self._take_back()
+        elif key.isdecimal() and (action := self._session.rules.find_action(key)) in self._session.legal:
+            assert action is not None
+            await self._play(action)
+
+    # --- what the agent does ---------------------------------------------------------------------------------
+
+    async def _go_on(self) -> None:
+        """Let the agent play while it is to move; then, if wanted, show what it thinks of the person's position."""
+        session = self._session
+        while not session.is_over and session.to_move != session.human and not self._is_thinking:
+            await self._ask()
+            if self._opinion is None:
+                break  # the position changed meanwhile, and who changed it goes on
+            opinion = self._opinion
+            session.moves.append(opinion.best.action)
+            self._moved(before=opinion)
+            if session.human is None:
+                await asyncio.sleep(_BETWEEN_SECONDS)
+        if self._thoughts.value and not session.is_over and session.to_move == session.human:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        """Get the agent's opinion of the position that stands now; none where it changed before the answer came."""
+        if self._opinion is not None or self._is_thinking:
+            return
+        turn, session = self._turn, self._session
+        self._is_thinking = True
+        self._show()
+        try:
+            opinion = await _think(session.think)
+            self._opinion = opinion if turn == self._turn else None
+        except SelfplayError as error:
+            show_error(str(error))
+        finally:
+            self._is_thinking = False
+        self._show()
+
+    async def _look_for_a_newer_model(self) -> None:
+        if self._model == NEWEST and not self._is_thinking:
+            await self._seat(NEWEST)
+        names = self._agents.models.names()
+        if names != self._picker.options:
+            self._picker.set_options(names)
+
+    async def _seat(self, name: str) -> None:
+        """Take a model as the opponent from now on, where it is another one."""
+        try:
+            agent = await _think(lambda: self._agents.get(name))
+        except SelfplayError as error:
+            self._refuse(str(error))
+            return
+        if agent is self._session.agent:
+            return
+        if agent.rules.info.rules_hash != self._session.rules.info.rules_hash:
+            self._refuse(f"{agent.name} plays another game; open the page again")
+            return
+        self._session.agent = agent
+        self._opinion = None
+        ui.notify(f"The agent is now {_round_of(agent)}.", position="top")
+        self._show()
+
+    # --- what is seen ----------------------------------------------------------------------------------------
+
+    def _moved(self, before: Opinion | None = None) -> None:
+        """The position is another one; `before` is what the agent thought when it moved."""
+        self._turn += 1
+        self._opinion, self._chosen = None, ()
+        self._refusal.text = ""
+        if before is not None:
+            self._show_opinion(before)
+        self._show()
+        session = self._session
+        query = {
+            "moves": ",".join(session.rules.action_name(move) for move in session.moves),
+            "side": _name_of(session.human),
+            "model": self._model,
+            "simulations": session.simulations,
+        }
+        ui.navigate.history.replace(f"{self._path}?{urlencode(query)}")
+
+    def _show(self) -> None:
+        session, board = self._session, self._session.board()
+        self._status.text = _status(session, is_thinking=self._is_thinking)
+        self._name.text = printable(session.agent.name)
+        self._hint.set_enabled(not session.is_over and not self._is_thinking)
+        names = [session.rules.action_name(move) for move in session.moves]
+        self._list.text = printable(" ".join(names))
+        label = printable(f"board after {len(names)} moves: {' '.join(names) or 'the start'}")
+        self._board.show(board, self._marks(board), drawing=session.drawing(), label=label)
+        self._show_unplaced(board)
+        if self._opinion is not None:
+            self._show_opinion(self._opinion)
+
+    def _marks(self, board: Board | None) -> Marks:
+        session = self._session
+        heat: dict[Cell, float] = {}
+        arrows: list[tuple[Cell, Cell]] = []
+        if self._opinion is not None and board is not None:
+            for option in self._opinion.options:
+                if cells := board.cells.get(option.action, ()):
+                    heat[cells[-1]] = heat.get(cells[-1], 0.0) + option.share
+            best = board.cells.get(self._opinion.best.action, ())
+            arrows = [(best[0], best[-1])] if len(best) > 1 else []
+        names = {}
+        if board is not None and board.kind == "columns":
+            names = {cells[0][1]: session.rules.action_name(action) for action, cells in board.cells.items() if cells}
+        chosen = (*self._chosen, *(sorted(targets(board, self._chosen)) if board and self._chosen else ()))
+        last = session.last_cells()[-1:]
+        return Marks(last=last, chosen=chosen, cursor=self._cursor, heat=heat, arrows=arrows, names=names)
+
+    def _show_unplaced(self, board: Board | None) -> None:
+        """Buttons for moves that no cell plays: passing, or all where there is no board."""
+        session = self._session
+        is_turn = session.to_move == session.human
+        actions = session.legal if board is None else [a for a in session.legal if not board.cells[a]]
+        self._unplaced.clear()
+        with self._unplaced:
+            for action in actions if is_turn else ():
+                ui.button(
+                    printable(session.rules.action_name(action)), on_click=lambda action=action: self._play(action)
+                ).props("no-caps dense outline")
+
+    def _show_opinion(self, opinion: Opinion) -> None:
+        mine = self._session.human if self._session.human is not None else 0
+        win, draw, loss = opinion.outcome or (0.0, 0.0, 0.0)
+        if opinion.to_move != mine:
+            win, loss = loss, win
+        who = "you" if self._session.human is not None else "the first player"
+        words = f"{who}: win {win:.0%}, draw {draw:.0%}, loss {loss:.0%}"
+        self._outlook.props(f'aria-label="chances for {words}" title="chances for {words}, by the network alone"')
+        for (name, element), share in zip(self._shares.items(), (win, draw, loss), strict=True):
+            element.style(f"flex: {share:.4f} 1 0%")
+            element.clear()
+            if share >= 0.12:
+                with element:
+                    ui.label(f"{name} {share:.0%}")
+        tops = ", ".join(f"{option.name} {option.share:.0%}" for option in opinion.options[:_TOPS])
+        value = opinion.value if opinion.to_move == mine else -opinion.value
+        line = " ".join(opinion.best.line[:_LINE])
+        self._line.text = printable(f"value for {who} {value:+.2f} · visits {tops}\nexpects {line}")
+
+
+def _status(session: Session, *, is_thinking: bool) -> str:
+    if session.is_over:
+        if session.result == 0:
+            return "A draw."
+        winner = 0 if session.result > 0 else 1
+        if session.human is None:
+            return f"Player {winner + 1} wins."
+        return "You win." if winner == session.human else "The agent wins."
+    if session.to_move == session.human:
+        return "Your move." if not is_thinking else "Your move. It looks at the position …"
+    return "The agent thinks …"
+
+
+def _moved_cursor(board: Board, cursor: Cell | None, step: Cell) -> Cell:
+    """The next cell in a direction; from the middle where there is none yet."""
+    rows, columns = len(board.rows), len(board.rows[0])
+    if cursor is None:
+        return rows // 2, columns // 2
+    row, column = cursor
+    for _ in range(rows * columns):
+        row, column = (row + step[0]) % rows, (column + step[1]) % columns
+        if board.at((row, column)) != HOLE:
+            break
+    return row, column
+
+
+def _name_of(human: int | None) -> str:
+    return next(name for name, player in SIDES.items() if player == human)
+
+
+def _round_of(agent: Agent) -> str:
+    return f"the model of round {agent.card.round}" if agent.card else agent.name
