@@ -2,6 +2,7 @@
 # Sets up the Python environment once and says so; sourced by the other scripts. Runs under bash 3.2 and later.
 #
 # set_up_environment [EXTRA]   makes .venv with the pinned packages (EXTRA "dev" adds what the tests need).
+# set_up_browser               finds a browser for the tests of the pages, or installs one.
 # Nothing is done when .venv already holds what pyproject.toml and constraints.txt ask for.
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -44,4 +45,20 @@ set_up_environment() {
     echo "$wanted base" >"$stamp"
     [ -z "$extra" ] || echo "$wanted $extra" >>"$stamp"
     echo "The environment is ready." >&2
+}
+
+set_up_browser() {
+    # Chromium for the tests of the pages, where it can be had without asking anybody; otherwise it says so aloud.
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        ! command -v "$name" >/dev/null 2>&1 || return 0
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "Installing Chromium for the tests of the pages, once ..." >&2
+        if { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1; then
+            return 0
+        fi
+    fi
+    echo "!! NO BROWSER was found: the pages are NOT tested. Install Chromium or Chrome and start again" >&2
+    echo "!! (Debian and Ubuntu: sudo apt install chromium; macOS: brew install --cask google-chrome)." >&2
 }

@@ -5,6 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/environment.sh
 . "$(dirname "$0")/environment.sh"
 set_up_environment dev
+set_up_browser
 cd "$PROJECT"
 bin="$ENVIRONMENT/bin"
 echo "== lint" >&2

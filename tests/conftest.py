@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import browser
 import pytest
 import runs
 
@@ -12,6 +13,11 @@ from selfplay.engines.inline import InlineEngine
 from selfplay.games.registry import load_rules
 
 TOYS = Path(__file__).parent / "toys.py"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if browser.path() is None:
+        terminalreporter.write_line(browser.MISSING, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +40,12 @@ def again():
 def objects():
     """Tic-tac-toe over Python objects."""
     return load_rules(f"{TOYS}:TicTacToeObjects")
+
+
+@pytest.fixture(scope="session")
+def hexapawn():
+    """A game whose pieces move from one cell to another."""
+    return load_rules(f"{TOYS}:Hexapawn")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ FLOORS = {
     "evaluation": 3, "samples": 3, "rundir": 3, "engines": 3,
     "search": 4,
     "arena": 5, "training": 5,
-    "worker": 6,
+    "worker": 6, "web": 6,
     "coordinator": 7, "monitor": 7, "play": 7,
     "cli": 8,
 }  # fmt: skip
@@ -33,6 +33,10 @@ FENCES = {
     "matplotlib": ("monitor/figures.py",),
     "jinja2": ("monitor/report.py",),
     "tensorboardX": ("monitor/scalars.py",),
+    "nicegui": ("web/", "monitor/web", "play/web"),
+    "fastapi": ("web/", "monitor/web"),
+    "uvicorn": ("web/server.py",),
+    "prometheus_client": ("monitor/metrics.py", "monitor/web", "web/server.py"),
 }
 
 

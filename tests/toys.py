@@ -105,6 +105,58 @@ class TicTacToeObjects(ObjectGame):
         return str(action + 1)
 
 
+class Hexapawn(ObjectGame):
+    """Three pawns each on a 3 × 3 board (Gardner 1962): a step ahead onto a free cell, or one ahead and aside to take.
+    Who reaches the far row, or leaves the other without a move, wins; with perfect play the second player does.
+
+    An action is nine times the cell it leaves plus the cell it goes to."""
+
+    name, board_shape, num_actions, num_planes, max_plies = "hexapawn", (3, 3), 81, 2, 20
+
+    def start(self) -> Any:
+        return "OOO...XXX", 0
+
+    def to_move(self, state: Any) -> int:
+        return int(state[1])
+
+    def legal(self, state: Any) -> list[int]:
+        cells, player = state
+        own, other, ahead = ("X", "O", -1) if player == 0 else ("O", "X", 1)
+        moves = []
+        for cell in (cell for cell in range(9) if cells[cell] == own):
+            row, column = cell // 3 + ahead, cell % 3
+            for aside in (-1, 0, 1):
+                if 0 <= row < 3 and 0 <= column + aside < 3:
+                    target = 3 * row + column + aside
+                    if cells[target] == (other if aside else "."):
+                        moves.append(9 * cell + target)
+        return moves
+
+    def play(self, state: Any, action: int) -> tuple[Any, int]:
+        cells, player = list(state[0]), state[1]
+        cells[action % 9], cells[action // 9] = cells[action // 9], "."
+        after = "".join(cells), 1 - player
+        far = cells[:3] if player == 0 else cells[6:]
+        return after, WIN if "XO"[player] in far or not self.legal(after) else ONGOING
+
+    def encode(self, state: Any, planes: Any) -> None:
+        for cell, piece in enumerate(state[0]):
+            if piece != ".":
+                planes[0 if "XO".index(piece) == state[1] else 1, cell // 3, cell % 3] = 1.0
+
+    def key(self, state: Any) -> bytes:
+        return f"{state[0]}{state[1]}".encode()
+
+    def pieces(self, state: Any) -> list[str]:
+        return [state[0][row : row + 3] for row in (0, 3, 6)]
+
+    def cells(self, state: Any, action: int) -> list[tuple[int, int]]:
+        return [divmod(action // 9, 3), divmod(action % 9, 3)]
+
+    def action_name(self, action: int) -> str:
+        return "".join(f"{'abc'[cell % 3]}{3 - cell // 3}" for cell in (action // 9, action % 9))
+
+
 class HashEvaluator:
     """Priors and values that look random and depend on the position alone."""
 

@@ -43,6 +43,17 @@ class Board:
         return HOLE
 
 
+def column_names(boards: Iterable[Board], name_of: Callable[[int], str]) -> dict[int, str]:
+    """Column -> what people call the action that drops a stone there, out of boards that show it; for `columns`."""
+    return {
+        cells[0][1]: name_of(action)
+        for board in boards
+        if board.kind == "columns"
+        for action, cells in board.cells.items()
+        if cells
+    }
+
+
 def make_board(
     kind: str,
     rows: Sequence[str],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from selfplay.config import from_tree, read_toml
 from selfplay.errors import BatchError
-from selfplay.games.board import Board, Cell
+from selfplay.games.board import Board, Cell, column_names
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import RunLayout
@@ -63,6 +63,12 @@ class Game:
     def blunders(self) -> list[int]:
         """Plies whose move threw much away."""
         return [ply for ply, played in enumerate(self.plies) if played.is_blunder]
+
+    @property
+    def column_names(self) -> dict[int, str]:
+        """Where stones fall: column -> name of the move."""
+        names = {action: name for ply in self.plies for action, name in ply.names.items()}
+        return column_names((ply.board for ply in self.plies if ply.board), lambda action: names[action])
 
 
 class GameShelf:
@@ -139,7 +145,7 @@ def _plies(record: GameRecord, rules: Rules) -> Iterator[Ply]:
             action=action,
             move=rules.action_name(action),
             visits=visits,
-            names={action: rules.action_name(action) for action in visits},
+            names={number: rules.action_name(number) for number in {*visits, action}},
             loss=max(0.0, (values[ply] - values[ply + 1]) * sides[ply]),
         )
     yield Ply(

@@ -21,7 +21,7 @@ _OF_WORKERS: tuple[tuple[str, str, Callable[[WorkerView], float | None]], ...] =
 )
 
 
-def text(snapshot: Snapshot) -> bytes:
+def metrics_text(snapshot: Snapshot) -> bytes:
     """The answer to a scrape."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Once(snapshot))

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nicegui import ui
+from fastapi import Response
+from nicegui import app, ui
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from selfplay.errors import UsageError, printable
 from selfplay.files import read_file
+from selfplay.monitor.metrics import metrics_text
 from selfplay.monitor.plots import plots
 from selfplay.monitor.snapshot import Notice, Snapshot, WorkerView
 from selfplay.monitor.terminal import size
@@ -32,7 +35,11 @@ _COLUMNS = (
 
 
 def add_dashboard(watch: Watch, links: Sequence[Link]) -> None:
-    """Put the dashboard at `/`."""
+    """Put the dashboard at `/`, and metrics for Prometheus at `/metrics`."""
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(metrics_text(await watch.newest()), media_type=CONTENT_TYPE_LATEST)
 
     @ui.page("/")
     async def dashboard() -> None:

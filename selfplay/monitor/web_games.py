@@ -71,6 +71,7 @@ class _Viewer:
 
     def __init__(self, game: Game, ply: int) -> None:
         self._game = game
+        self._columns = game.column_names
         self._ply = min(max(ply, 0), len(game.plies) - 1)
         with ui.element("div").classes("split"):
             with ui.element("div"):
@@ -135,7 +136,7 @@ class _Viewer:
         if shown.board and shown.action is not None and len(shown.board.cells[shown.action]) > 1:
             cells = shown.board.cells[shown.action]
             arrows = [(cells[0], cells[-1])]
-        marks = Marks(last=last[-1:], heat=shown.heat, arrows=arrows)
+        marks = Marks(last=last[-1:], heat=shown.heat, arrows=arrows, names=self._columns)
         label = f"position {self._ply + 1} of {len(self._game.plies)}"
         self._board.show(shown.board, marks, drawing=shown.drawing, label=label)
         self._status.text = printable(_in_words(self._game, shown, self._ply))

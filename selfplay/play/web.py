@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from nicegui import events, ui
 
 from selfplay.errors import SelfplayError, printable
-from selfplay.games.board import HOLE, Board, Cell
+from selfplay.games.board import HOLE, Board, Cell, column_names
 from selfplay.play.agent import DEFAULT_SIMULATIONS, Agent, Opinion
 from selfplay.play.clicks import Goes, Plays, Refused, read_click, targets
 from selfplay.play.models import NEWEST, Agents
@@ -75,7 +75,8 @@ class _Table:
         self._opinion: Opinion | None = None  # on the current position, once asked for
         self._turn = 0  # counts positions: an answer to an earlier one is dropped
         self._is_thinking = False
-        self._error = ""
+        start = Session(session.agent, human=None, simulations=1).board()
+        self._columns = column_names([start] if start else [], session.rules.action_name)
         with ui.element("div").classes("split"):
             with ui.element("div"):
                 self._board = BoardView(self._click)
@@ -337,12 +338,9 @@ class _Table:
                     heat[cells[-1]] = heat.get(cells[-1], 0.0) + option.share
             best = board.cells.get(self._opinion.best.action, ())
             arrows = [(best[0], best[-1])] if len(best) > 1 else []
-        names = {}
-        if board is not None and board.kind == "columns":
-            names = {cells[0][1]: session.rules.action_name(action) for action, cells in board.cells.items() if cells}
         chosen = (*self._chosen, *(sorted(targets(board, self._chosen)) if board and self._chosen else ()))
         last = session.last_cells()[-1:]
-        return Marks(last=last, chosen=chosen, cursor=self._cursor, heat=heat, arrows=arrows, names=names)
+        return Marks(last=last, chosen=chosen, cursor=self._cursor, heat=heat, arrows=arrows, names=self._columns)
 
     def _show_unplaced(self, board: Board | None) -> None:
         """Buttons for moves that no cell plays: passing, or all where there is no board."""

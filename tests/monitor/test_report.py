@@ -155,3 +155,23 @@ def test_without_matplotlib_it_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UsageError, match=r"pip install 'selfplay\[report\]'"):
         draw(Reader(run.root).look())
+
+
+def test_metrics_are_what_prometheus_reads(run):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    from selfplay.monitor.metrics import metrics_text
+
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(metrics_text(Reader(run.root).look()).decode())
+        for sample in family.samples
+    }
+    assert found["selfplay_rounds_goal",] == 3
+    assert found["selfplay_games",] == 30
+    assert found["selfplay_policy_loss",] == pytest.approx(2 / 3)
+    assert found["selfplay_simulations_per_second",] == 300
+    assert found["selfplay_running",] == 0
+    assert found["selfplay_child_restarts_total",] == 0
+    assert found["selfplay_match_score", "<i>random</i>"] == 0.9
+    assert found["selfplay_run_info", str(run.root), "connect4"] == 1
