@@ -44,7 +44,14 @@ def events_of_round(number: int, arguments: argparse.Namespace) -> list[AnyEvent
     }
     workers = msgspec.Raw(msgspec.json.encode(facts))
     events: list[AnyEvent] = [
-        Progress(time=now + 2 * n, round=number, phase="playing", games_per_second=50.0 + n, workers=workers)
+        Progress(
+            time=now + 2 * n,
+            round=number,
+            phase="playing",
+            games_per_second=50.0 + n,
+            simulations_per_second=9000 + n,
+            workers=workers,
+        )
         for n in range(PROGRESS_PER_ROUND)
     ]
     names = [batch_name(number, n) for n in range(files)]

@@ -49,8 +49,8 @@ set_up_environment() {
 
 set_up_browser() {
     # Chromium for the tests of the pages, where it can be had without asking anybody; otherwise it says so aloud.
-    local name
-    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    local name on_macos="/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+    for name in chromium chromium-browser google-chrome google-chrome-stable "$on_macos"; do
         ! command -v "$name" >/dev/null 2>&1 || return 0
     done
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

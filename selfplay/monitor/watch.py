@@ -21,14 +21,14 @@ class Watch:
         self.folder = folder
         self.interval = interval
         self._reader = Reader(folder)
-        self._snapshot: Snapshot | None = None
-        self._looked = 0.0
+        self._snapshot = self._reader.look()  # the long one: a large run has a long log
+        self._looked = time.monotonic()
         self._turn = asyncio.Lock()
 
     async def newest(self) -> Snapshot:
         """The run as it stands, at most `interval` seconds old."""
         async with self._turn:
-            if self._snapshot is None or time.monotonic() - self._looked > 0.9 * self.interval:
+            if time.monotonic() - self._looked > 0.9 * self.interval:
                 self._snapshot = await asyncio.to_thread(self._reader.look)
                 self._looked = time.monotonic()
             return self._snapshot

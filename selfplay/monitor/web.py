@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from selfplay.errors import UsageError, printable
 from selfplay.files import read_file
 from selfplay.monitor.metrics import metrics_text
-from selfplay.monitor.plots import plots
+from selfplay.monitor.plots import Plot, plots
 from selfplay.monitor.snapshot import Notice, Snapshot, WorkerView
 from selfplay.monitor.terminal import size
 from selfplay.monitor.watch import Watch
@@ -72,6 +72,7 @@ class _Dashboard:
                     self._figures[name] = ui.label().classes("value").props(f'data-name="{name}"')
         self._plots = ui.element("div").classes("plots")
         self._charts: dict[str, ui.echart] = {}
+        self._drawn: dict[str, Plot] = {}
         self._workers = ui.table(columns=_columns(), rows=[], row_key="worker", pagination=_ROWS_PER_PAGE)
         self._workers.classes("wide").props("dense flat bordered")
         with ui.expansion("What happened", value=True).classes("wide"):
@@ -111,15 +112,17 @@ class _Dashboard:
 
     def _draw(self, snapshot: Snapshot) -> None:
         for name, plot in plots(snapshot).items():
-            wanted = options(plot)
-            chart = self._charts.get(name)
-            if chart is None:
-                with self._plots:
-                    self._charts[name] = ui.echart(wanted).classes("plot").props(f'data-name="{name}"')
-            elif chart.options != wanted:
+            if self._drawn.get(name) == plot:
+                continue
+            self._drawn[name] = plot
+            if name in self._charts:
+                chart = self._charts[name]
                 chart.options.clear()
-                chart.options.update(wanted)
+                chart.options.update(options(plot))
                 chart.update()
+            else:
+                with self._plots:
+                    self._charts[name] = ui.echart(options(plot)).classes("plot").props(f'data-name="{name}"')
 
 
 def _figures(snapshot: Snapshot) -> dict[str, str]:
