@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sets up the Python environment once and says so; sourced by the other scripts. Runs under bash 3.2 and later.
 #
-# set_up_environment [EXTRA]   makes .venv with the pinned packages (EXTRA "dev" adds what the tests need).
+# set_up_environment [EXTRA]   makes .venv with the pinned packages, those for pages and reports among them (EXTRA "dev"
+#                              adds what the tests need).
 # set_up_browser               finds a browser for the tests of the pages, or installs one.
 # Nothing is done when .venv already holds what pyproject.toml and constraints.txt ask for.
 
@@ -38,7 +39,7 @@ set_up_environment() {
     echo "Setting up the environment in .venv, once; this takes a minute or two ..." >&2
     [ -x "$ENVIRONMENT/bin/python" ] || "$python" -m venv "$ENVIRONMENT" || return 1
     if ! "$ENVIRONMENT/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$PROJECT/constraints.txt" --editable "$PROJECT${extra:+[$extra]}"; then
+        --constraint "$PROJECT/constraints.txt" --editable "$PROJECT[web,report${extra:+,$extra}]"; then
         echo "Setting up failed; see the lines above. Correct that and start again: nothing else was changed." >&2
         return 1
     fi

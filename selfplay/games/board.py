@@ -43,6 +43,11 @@ class Board:
         return HOLE
 
 
+def in_characters(rows: Sequence[str]) -> str:
+    """The rows of a board for a terminal."""
+    return "\n".join(" ".join(row) for row in rows)
+
+
 def column_names(boards: Iterable[Board], name_of: Callable[[int], str]) -> dict[int, str]:
     """Column -> what people call the action that drops a stone there, out of boards that show it; for `columns`."""
     return {

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import GameError
-from selfplay.games.board import Board, make_board
+from selfplay.games.board import Board, in_characters, make_board
 from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, LoopMaker, Rules, States
 from selfplay.kernels import compile_function, kernel
 
@@ -89,7 +89,10 @@ class CompiledRules(Rules):
         return values
 
     def draw(self, state: Any) -> str:
-        return str(self._game.draw(as_record(state, self._game.State)))
+        game, record = self._game, as_record(state, self._game.State)
+        if game.draw is Game.draw and (rows := game.pieces(record)) is not None:
+            return in_characters(rows)
+        return str(game.draw(record))
 
     def board(self, state: Any, actions: Iterable[int]) -> Board | None:
         game, record = self._game, as_record(state, self._game.State)

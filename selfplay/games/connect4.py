@@ -6,6 +6,7 @@ Planes, as seen by the player to move: 0 own stones, 1 the opponent's.
 
 import numpy as np
 
+from selfplay.games.board import in_characters
 from selfplay.games.game import DRAW, ONGOING, WIN, Game
 from selfplay.games.symmetry import mirror_columns
 
@@ -58,8 +59,7 @@ class ConnectFour(Game):
         return [(ROWS - 1 - state.height[action], action)]
 
     def draw(state):
-        numbers = [str(column + 1) for column in range(COLUMNS)]
-        return "\n".join(" ".join(row) for row in [*ConnectFour.pieces(state), numbers])
+        return in_characters([*ConnectFour.pieces(state), [str(column + 1) for column in range(COLUMNS)]])
 
     def action_name(action):
         return str(action + 1)

@@ -93,7 +93,7 @@ class Game(Description):
 
     @staticmethod
     def draw(state: Any) -> str:
-        """The position in characters, for people."""
+        """The position in characters, for people; without it, the `pieces` are shown."""
         return str(state)
 
     @staticmethod
@@ -145,7 +145,7 @@ class ObjectGame(Description, ABC):
         """Bytes that are equal for two states only if everything about them is equal."""
 
     def draw(self, state: Any) -> str:
-        """The position in characters, for people."""
+        """The position in characters, for people; without it, the `pieces` are shown."""
         return str(state)
 
     def pieces(self, state: Any) -> Sequence[str] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.games.board import Board, make_board
+from selfplay.games.board import Board, in_characters, make_board
 from selfplay.games.game import ONGOING, Advanced, GameInfo, LoopMaker, ObjectGame, Rules, States
 
 
@@ -62,7 +62,10 @@ class ObjectRules(Rules):
         return values
 
     def draw(self, state: Any) -> str:
-        return self._game.draw(state)
+        game = self._game
+        if type(game).draw is ObjectGame.draw and (rows := game.pieces(state)) is not None:
+            return in_characters(rows)
+        return game.draw(state)
 
     def board(self, state: Any, actions: Iterable[int]) -> Board | None:
         game, rows = self._game, self._game.pieces(state)

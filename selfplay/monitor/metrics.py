@@ -40,7 +40,7 @@ class _Once(Collector):
         run = InfoMetricFamily("selfplay_run", "The run that is watched")
         run.add_metric([], {"game": printable(snapshot.game), "folder": printable(snapshot.folder)})
         yield run
-        for name, (help_text, value) in _of_run(snapshot).items():
+        for name, (help_text, value) in of_run(snapshot).items():
             if value is not None:
                 yield GaugeMetricFamily(name, help_text, value=value)
         yield CounterMetricFamily("selfplay_child_restarts", "Deaths of child processes", value=snapshot.restarts)
@@ -60,7 +60,7 @@ class _Once(Collector):
         yield scores
 
 
-def _of_run(snapshot: Snapshot) -> dict[str, tuple[str, float | None]]:
+def of_run(snapshot: Snapshot) -> dict[str, tuple[str, float | None]]:
     """Name -> what it means, and its value; None where the run has none yet."""
     progress, trained = snapshot.progress, snapshot.trained[-1] if snapshot.trained else None
     games = sum(event.games for event in snapshot.played)

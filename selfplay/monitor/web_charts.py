@@ -64,7 +64,7 @@ def _reach(plot: Plot) -> Options:
         return {"scale": True}
     room = 0.05 * (max(ends) - min(ends)) if ends else 0.0
     low = plot.bottom if plot.bottom is not None else math.floor(min(ends) - room)
-    return {"min": low, "max": plot.top if plot.top is not None or not ends else _round(max(ends) + room)}
+    return {"min": low, "max": plot.top if plot.top is not None or not ends else math.ceil(max(ends) + room)}
 
 
 def _series(line: Line, *, is_stacked: bool) -> Options:

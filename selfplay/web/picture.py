@@ -15,7 +15,7 @@ from selfplay.games.board import EMPTY, FIRST, HOLE, SECOND, Board, Cell
 _SIDE = 40.0  # of a cell
 _RADIUS = 0.4 * _SIDE
 _NAMES_HEIGHT = 18.0
-_LEAST_SHOWN = 0.005  # share of visits that is written on a cell
+_LEAST_SHOWN = 0.01  # share of visits that is written on a cell
 _STRONGEST = 0.85  # opacity
 _HALF_WIDTH = math.sqrt(3) / 2  # of a hexagon with side 1
 
