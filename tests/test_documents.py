@@ -10,7 +10,7 @@ from selfplay.config import Settings, to_toml, to_tree
 from selfplay.errors import LawBroken
 from selfplay.games.conformance import check_game
 from selfplay.games.registry import load_rules
-from selfplay.monitor.metrics import of_run, metrics_text
+from selfplay.monitor.metrics import metrics_text, of_run
 from selfplay.monitor.snapshot import Reader
 from selfplay.rundir.layout import RunLayout
 

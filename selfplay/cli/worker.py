@@ -61,4 +61,4 @@ def command(**options: Any) -> None:
     )
     watch = StopWatch()
     watch.watch()
-    Voice().say_until_stopped(worker.play(task), watch)
+    Voice().say_until_stopped(worker.play(task), watch, finish=worker.finish)

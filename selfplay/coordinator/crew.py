@@ -51,6 +51,7 @@ class Crew:
         self._asked: tuple[Message, str] | None = None  # what the trainer was asked, and its last answer's event
         self._slowest_seconds: float | None = None  # task of this round that is done
         self._straggling: set[str] = set()  # workers whose games others play too
+        self._is_ending = False
 
     # --- playing ---------------------------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ class Crew:
         """
         until = time.monotonic() + seconds
         answer = None
+        self._is_ending = True
         for worker in self._workers.values():
             if worker.task and self._supervisor.is_up(worker.name):
                 self._engine.finish(worker.name)
@@ -260,9 +262,11 @@ class Crew:
     def _note_death(self, ended: Ended) -> None:
         self.something_landed = True
         how = self._supervisor.describe(ended)
-        self._events.add(Died(child=ended.child, code=ended.code, reason=how))
         pause = self._supervisor.note_death(ended, how)
-        self._say(f"{ended.child} ended unexpectedly ({how}); starting it again in {pause:.1f} s")
+        if not (self._is_ending and ended.code == 0):  # it was asked to end too
+            self._events.add(Died(child=ended.child, code=ended.code, reason=how))
+            then = "" if self._is_ending else f"; starting it again in {pause:.1f} s"
+            self._say(f"{ended.child} ended unexpectedly ({how}){then}")
         if ended.child in self._workers:
             worker = self._workers[ended.child]
             self._straggling.discard(worker.name)

@@ -1,8 +1,9 @@
 """The other end of `engines/local.py`: a process that serves one service over standard input and output.
 
 Ends when standard input closes (its coordinator wants it to end, or is gone; on Linux the system kills it then, at
-once) or on SIGTERM, between two steps of its work. SIGINT is left to the coordinator: Ctrl-C in a terminal reaches
-every process of the group.
+once), between two steps of its work. On SIGTERM, which a batch system sends to all processes of a job, it brings what is
+in hand to an end first and begins nothing new; on a second one it ends at once. SIGINT is left to the coordinator:
+Ctrl-C in a terminal reaches every process of the group.
 
 Once a second a thread says {"event": "alive", "busy": …, "signs": …}: that the process runs, whether it works on a
 message, and how often that work gave a sign so far. The engine keeps these to itself.
@@ -31,16 +32,17 @@ STANDARD_OUTPUT = 1
 
 
 class StopWatch:
-    """Notices that this process shall end: SIGTERM, or a closed standard input."""
+    """Notices that this process shall end: now (standard input closed), or soon (SIGTERM)."""
 
     def __init__(self) -> None:
         self.lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # of standard input; None = closed
         self._stopped = threading.Event()
         self._finishing = threading.Event()
+        self._leaving = threading.Event()
 
     def watch(self) -> None:
         """Begin. Signal handlers set a flag, no more."""
-        signal.signal(signal.SIGTERM, lambda *_: self._note_stop())
+        signal.signal(signal.SIGTERM, lambda *_: self._note_stop() if self.leaving else self._leave())
         if _can_close(sys.stdin.fileno()):
             threading.Thread(target=self._read, daemon=True).start()
 
@@ -50,9 +52,19 @@ class StopWatch:
         return self._finishing.is_set()
 
     @property
+    def leaving(self) -> bool:
+        """Whether to end once what is in hand is done."""
+        return self._leaving.is_set()
+
+    @property
     def stopped(self) -> bool:
         """Whether to end now."""
         return self._stopped.is_set()
+
+    def _leave(self) -> None:
+        self._leaving.set()
+        self._finishing.set()
+        self.lines.put(None)
 
     def _note_stop(self) -> None:
         self._stopped.set()
@@ -128,7 +140,7 @@ def serve(make: Callable[[], Service], watch: StopWatch, voice: Voice) -> None:
     """Answer messages until told to end."""
     service = make()
     voice.rest()
-    while (line := watch.lines.get()) is not None and not watch.stopped:
+    while (line := watch.lines.get()) is not None and not watch.stopped and not watch.leaving:
         voice.say_until_stopped(_answers(service, msgspec.json.decode(line)), watch, finish=service.finish)
 
 

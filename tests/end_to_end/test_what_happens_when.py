@@ -116,17 +116,18 @@ def test_a_worker_is_much_slower_than_the_others(calm, tmp_path, monkeypatch):
     assert "died" not in events
 
 
-def stopped_by(number, folder):
+def stopped_by(number, folder, *, whole_group=False):
     """A run that got the signal as soon as it wrote games; its exit code and last words. Nothing of it is left."""
     with subprocess.Popen(
         list(map(str, command([*TICTACTOE, "--workers", "2"], folder))),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         wait_for(lambda: list(folder.glob("data/worker_*/batch_*.json")))
         children = children_of(process.pid)
         assert children
-        process.send_signal(number)
+        os.killpg(process.pid, number) if whole_group else process.send_signal(number)
         errors = process.communicate(timeout=30)[1].decode()
     wait_for(lambda: not any(is_running(pid) for pid in children), seconds=2)
     return process.returncode, errors
@@ -142,9 +143,10 @@ def test_the_coordinator_is_killed(undisturbed, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_you_press_ctrl_c(undisturbed, tmp_path, number):
-    """Or the system asks the program to end."""
-    code, errors = stopped_by(number, tmp_path)
+    """Or a batch system asks all processes of the job to end."""
+    code, errors = stopped_by(number, tmp_path, whole_group=True)
     assert code == 130
+    assert "unexpectedly" not in errors
     assert "interrupted; what was written stays" in errors
     train([*TICTACTOE, "--workers", "2"], tmp_path)
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
