@@ -1,8 +1,8 @@
 """The other end of `engines/local.py`: a process that serves one service over standard input and output.
 
 Ends when standard input closes (its coordinator wants it to end, or is gone; on Linux the system kills it then, at
-once), between two steps of its work. On SIGTERM, which a batch system sends to all processes of a job, it brings what is
-in hand to an end first and begins nothing new; on a second one it ends at once. SIGINT is left to the coordinator:
+once), between two steps of its work. On SIGTERM, which a batch system sends to all processes of a job, it brings what
+is in hand to an end first and begins nothing new; on a second one it ends at once. SIGINT is left to the coordinator:
 Ctrl-C in a terminal reaches every process of the group.
 
 Once a second a thread says {"event": "alive", "busy": …, "signs": …}: that the process runs, whether it works on a
