@@ -262,9 +262,11 @@ class Crew:
     def _note_death(self, ended: Ended) -> None:
         self.something_landed = True
         how = self._supervisor.describe(ended)
-        pause = self._supervisor.note_death(ended, how)
-        if not (self._is_ending and ended.code == 0):  # it was asked to end too
+        was_asked_to = self._is_ending and ended.code == 0
+        if not was_asked_to:
             self._events.add(Died(child=ended.child, code=ended.code, reason=how))
+        pause = self._supervisor.note_death(ended, how)
+        if not was_asked_to:
             then = "" if self._is_ending else f"; starting it again in {pause:.1f} s"
             self._say(f"{ended.child} ended unexpectedly ({how}){then}")
         if ended.child in self._workers:

@@ -166,6 +166,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os._exit(1)  # the coordinator is gone; nothing is left to say or to flush
+    # All it wrote is on the disk. Python would take apart what torch built first, for a second or two.
+    os._exit(0)
 
 
 if __name__ == "__main__":
