@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import browser
 import pytest
 import runs
+from filelock import FileLock
 
 from selfplay.config import NetworkSettings, SearchSettings, SelfPlaySettings, Settings, TrainingSettings
 from selfplay.engines.inline import InlineEngine
@@ -60,11 +62,22 @@ def small_settings():
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """The fingerprint and games of a run of TICTACTOE with one worker, which nothing happened to."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    runs.train([*runs.TICTACTOE, "--workers", "1"], folder)
-    return runs.info(folder)["fingerprint"], runs.games_of(folder)
+def finished_run(tmp_path_factory):
+    """The folder of a run of TICTACTOE with one worker, which nothing happened to. Look, do not touch: all tests that
+    run side by side share it, and the first one that asks makes it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished_run"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            runs.train([*runs.TICTACTOE, "--workers", "1"], Path(f"{folder}.begun"))
+            Path(f"{folder}.begun").rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(finished_run):
+    """Its fingerprint and games."""
+    return runs.info(finished_run)["fingerprint"], runs.games_of(finished_run)
 
 
 @pytest.fixture(scope="session")

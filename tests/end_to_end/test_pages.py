@@ -29,11 +29,6 @@ from selfplay.samples.batch_file import read_batch
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 TOYS = Path(__file__).parents[1] / "toys.py"
 SLOW = 30_000  # ms; how long a busy machine may take
-TRAIN = [
-    "tictactoe", "--games-per-round", "60", "--rounds", "3", "--seed", "7", "--workers", "1",
-    "--set", "search.simulations=16", "--set", "network.blocks=1", "--set", "network.channels=8",
-]  # fmt: skip
-
 pytestmark = pytest.mark.skipif(browser.path() is None, reason=browser.MISSING)
 
 
@@ -58,16 +53,10 @@ def page(chromium):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A finished run."""
-    folder = tmp_path_factory.mktemp("run")
-    runs.train(TRAIN, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def monitor(run):
-    with browser.serving(SELFPLAY, "monitor", "data", "--web", "--port", "0", "--interval", "0.5", cwd=run) as address:
+def monitor(finished_run):
+    with browser.serving(
+        SELFPLAY, "monitor", "data", "--web", "--port", "0", "--interval", "0.5", cwd=finished_run
+    ) as address:
         yield address
 
 
@@ -89,7 +78,11 @@ def status(page):
 
 
 def test_the_dashboard_of_a_running_training_updates_by_itself(page, tmp_path):
-    with ended(subprocess.Popen(list(map(str, runs.command(TRAIN, tmp_path))), stdout=subprocess.DEVNULL)) as training:
+    with ended(
+        subprocess.Popen(
+            list(map(str, runs.command([*runs.TICTACTOE, "--workers", "1"], tmp_path))), stdout=subprocess.DEVNULL
+        )
+    ) as training:
         runs.wait_for((tmp_path / "data" / "run.toml").exists)
         command = (SELFPLAY, "monitor", "data", "--web", "--port", "0", "--interval", "0.3")
         with browser.serving(*command, cwd=tmp_path) as address:
@@ -111,7 +104,7 @@ def test_the_dashboard_of_a_running_training_updates_by_itself(page, tmp_path):
             expect(page.get_by_role("table")).to_contain_text("worker_0")
 
 
-def test_a_whole_game_is_played_by_clicking(page, monitor, run):
+def test_a_whole_game_is_played_by_clicking(page, monitor, finished_run):
     page.goto(f"{monitor}play")
     expect(status(page)).to_have_text("Your move.")
     cell(page, 1, 1).click()
@@ -185,8 +178,8 @@ def test_the_agent_plays_both_sides_and_a_person_changes_sides(page, monitor):
     expect(status(page)).to_have_text("Your move.")
 
 
-def test_a_newer_model_is_noticed(page, run, tmp_path):
-    shutil.copytree(run / "data", tmp_path / "data")
+def test_a_newer_model_is_noticed(page, finished_run, tmp_path):
+    shutil.copytree(finished_run / "data", tmp_path / "data")
     layout = RunLayout(tmp_path / "data")
     with browser.serving(SELFPLAY, "monitor", "data", "--web", "--port", "0", cwd=tmp_path) as address:
         page.goto(f"{address}play")
@@ -197,9 +190,9 @@ def test_a_newer_model_is_noticed(page, run, tmp_path):
         expect(page.locator('[data-name="agent"]')).to_contain_text("(round 2)")
 
 
-def test_a_recorded_game_is_stepped_through(page, monitor, run):
-    batch = read_batch(RunLayout(run / "data").batch_files()[0])
-    game = GameShelf(run / "data").game(batch.round, batch.games[3].number)
+def test_a_recorded_game_is_stepped_through(page, monitor, finished_run):
+    batch = read_batch(RunLayout(finished_run / "data").batch_files()[0])
+    game = GameShelf(finished_run / "data").game(batch.round, batch.games[3].number)
     page.goto(f"{monitor}games?round={game.round}&game={game.number}")
     expect(status(page)).to_contain_text("Ply 1, first player")
     heat = page.locator("rect.heat")
@@ -291,18 +284,18 @@ def test_metrics_are_served(monitor):
     assert 'selfplay_worker_batch_files{worker="worker_0"}' in text
 
 
-def test_off_this_machine_everybody_needs_the_token(run):
+def test_off_this_machine_everybody_needs_the_token(finished_run):
     command = (SELFPLAY, "monitor", "data", "--web", "--host", "127.0.0.2", "--port", "0")
-    with browser.serving(*command, cwd=run) as address:
+    with browser.serving(*command, cwd=finished_run) as address:
         token = parse_qs(urlsplit(address).query)["token"][0]
         assert answer(address)[0] == 401
         assert answer(address, "/metrics")[0] == 401
         assert answer(address, "/metrics", Authorization=f"Bearer {token}")[0] == 200
 
 
-def test_the_login_page_takes_the_token(chromium, run):
+def test_the_login_page_takes_the_token(chromium, finished_run):
     command = (SELFPLAY, "monitor", "data", "--web", "--host", "127.0.0.2", "--port", "0")
-    with browser.serving(*command, cwd=run) as address:
+    with browser.serving(*command, cwd=finished_run) as address:
         token = parse_qs(urlsplit(address).query)["token"][0]
         context = chromium.new_context()
         page = context.new_page()
@@ -314,11 +307,11 @@ def test_the_login_page_takes_the_token(chromium, run):
         context.close()
 
 
-def test_a_taken_port_is_said(run, monitor):
+def test_a_taken_port_is_said(finished_run, monitor):
     port = urlsplit(monitor).port
     done = subprocess.run(
         [SELFPLAY, "monitor", "data", "--web", "--port", str(port)],
-        cwd=run,
+        cwd=finished_run,
         capture_output=True,
         text=True,
         check=False,
