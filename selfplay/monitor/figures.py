@@ -46,7 +46,11 @@ def as_bytes(figure: Figure, kind: str) -> bytes:
 def _fill(axes: Axes, plot: Plot) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    if plot.is_stacked:
+    if plot.bars:
+        (line,) = plot.lines
+        axes.bar(line.x, line.y, color=line.colour, label=line.name)
+        axes.set_xticks([])
+    elif plot.is_stacked:
         lines = plot.lines
         heights, colours = [line.y for line in lines], [line.colour for line in lines]
         axes.stackplot(lines[0].x, *heights, labels=[line.name for line in lines], colors=colours)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from selfplay.monitor.snapshot import Snapshot
+from selfplay.monitor.snapshot import Snapshot, WorkerView
 from selfplay.rundir.event_types import Match
 
 # Colours that people with colour blindness tell apart (Okabe and Ito 2008)
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture: lines, or areas on top of each other."""
+    """One picture: lines, areas on top of each other, or bars."""
 
     title: str
     x_label: str
@@ -47,6 +47,7 @@ class Plot:
     is_stacked: bool = False
     bottom: float | None = None  # where the upright axis begins and ends, None = where the figures do
     top: float | None = None
+    bars: tuple[str, ...] = ()  # names of the bars; there is one line then, its x counts them
 
 
 def plots(snapshot: Snapshot) -> dict[str, Plot]:
@@ -93,6 +94,26 @@ def _simulations(snapshot: Snapshot) -> Plot:
 def _games(snapshot: Snapshot) -> Plot:
     line = Line("games/s", _minutes(snapshot), [games for _, games, _ in snapshot.pace], BLUE)
     return Plot("Games per second", "minutes since the first game", "games/s", (line,), bottom=0.0)
+
+
+def _workers_simulations(snapshot: Snapshot) -> Plot:
+    figures = {worker.name: worker.simulations_per_second for worker in _at_work(snapshot)}
+    return _bars("Simulations per second of each worker, now", "simulations/s", figures, GREEN)
+
+
+def _workers_games(snapshot: Snapshot) -> Plot:
+    figures = {worker.name: worker.games_per_second for worker in _at_work(snapshot)}
+    return _bars("Games per second of each worker, now", "games/s", figures, BLUE)
+
+
+def _at_work(snapshot: Snapshot) -> list[WorkerView]:
+    """Workers that a coordinator hears of; none where the run stands still."""
+    return [worker for worker in snapshot.workers if worker.silent_seconds is not None]
+
+
+def _bars(title: str, label: str, figures: dict[str, float], colour: str) -> Plot:
+    line = Line(label, range(len(figures)), list(figures.values()), colour)
+    return Plot(title, "worker", label, (line,), bottom=0.0, bars=tuple(figures))
 
 
 def _minutes(snapshot: Snapshot) -> list[float]:
@@ -175,6 +196,8 @@ PLOTS: dict[str, Callable[[Snapshot], Plot]] = {
     "length": _length,
     "simulations": _simulations,
     "games": _games,
+    "workers_simulations": _workers_simulations,
+    "workers_games": _workers_games,
     "cache": _cache,
     "time": _time,
 }

@@ -111,18 +111,19 @@ class _Dashboard:
                 ui.label(printable(f"{clock}  {notice.text}")).classes("warning" if notice.is_warning else "")
 
     def _draw(self, snapshot: Snapshot) -> None:
-        for name, plot in plots(snapshot).items():
-            if self._drawn.get(name) == plot:
-                continue
-            self._drawn[name] = plot
-            if name in self._charts:
+        wanted = plots(snapshot)
+        for name, plot in wanted.items():
+            if name not in self._charts:
+                with self._plots:
+                    self._charts[name] = ui.echart(options(plot)).classes("plot").props(f'data-name="{name}"')
+            elif self._drawn[name] != plot:
                 chart = self._charts[name]
                 chart.options.clear()
                 chart.options.update(options(plot))
                 chart.update()
-            else:
-                with self._plots:
-                    self._charts[name] = ui.echart(options(plot)).classes("plot").props(f'data-name="{name}"')
+            self._drawn[name] = plot
+        for name, chart in self._charts.items():
+            chart.set_visibility(name in wanted)
 
 
 def _figures(snapshot: Snapshot) -> dict[str, str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from selfplay.errors import printable
 from selfplay.monitor.plots import Line, Plot
 
 _MOST_POINTS = 400  # per line: more than a plot has pixels
@@ -31,9 +32,9 @@ def options(plot: Plot) -> Options:
         "legend": {"show": len(plot.lines) > 1, "top": 24, "type": "scroll", "textStyle": {"color": _GREY}},
         "tooltip": {"trigger": "axis", "confine": True},
         "grid": {"left": 8, "right": 18, "top": 52, "bottom": 24, "containLabel": True},
-        "xAxis": _level_axis(plot),
+        "xAxis": _named_axis(plot) if plot.bars else _level_axis(plot),
         "yAxis": _axis() | _reach(plot),
-        "series": [_series(line, is_stacked=plot.is_stacked) for line in plot.lines],
+        "series": [_bars(line) if plot.bars else _series(line, is_stacked=plot.is_stacked) for line in plot.lines],
     }
 
 
@@ -55,6 +56,15 @@ def _level_axis(plot: Plot) -> Options:
         "minInterval": 1 if is_rounds else 0,
         "axisLabel": {"color": _GREY, "hideOverlap": True, "showMaxLabel": is_rounds},
     }
+
+
+def _named_axis(plot: Plot) -> Options:
+    names = [printable(name) for name in plot.bars]
+    return {"type": "category", "data": names, "axisLabel": {"color": _GREY, "hideOverlap": True}}
+
+
+def _bars(line: Line) -> Options:
+    return {"name": line.name, "type": "bar", "data": [_round(figure) for figure in line.y], "color": line.colour}
 
 
 def _reach(plot: Plot) -> Options:

@@ -57,6 +57,19 @@ def targets(board: Board, chosen: Sequence[Cell]) -> set[Cell]:
     return {cells[place] for cells in board.cells.values() if len(cells) > place and _begins(board, cells, chosen)}
 
 
+def moved_cursor(board: Board, cursor: Cell | None, step: tuple[int, int]) -> Cell:
+    """Where the keyboard's cursor goes: the next cell in a direction, around the edge; from nowhere to the middle."""
+    rows, columns = len(board.rows), len(board.rows[0])
+    if cursor is None:
+        return rows // 2, columns // 2
+    row, column = cursor
+    for _ in range(max(rows, columns)):
+        row, column = (row + step[0]) % rows, (column + step[1]) % columns
+        if board.at((row, column)) != HOLE:
+            break
+    return row, column
+
+
 def _begins(board: Board, cells: Sequence[Cell], begun: Sequence[Cell]) -> bool:
     if len(cells) < len(begun):
         return False

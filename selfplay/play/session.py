@@ -48,6 +48,13 @@ class Session:
         return outcome if known.to_move[-2] == 0 else -outcome
 
     @property
+    def verdict(self) -> str:
+        """Who won, in words; the game must be over."""
+        if self.human is None or self.result == 0:
+            return {1: "Player 1 won.", 0: "A draw.", -1: "Player 2 won."}[self.result]
+        return "You won." if self.result == (1 if self.human == 0 else -1) else "The agent won."
+
+    @property
     def legal(self) -> list[int]:
         """The actions that may be played now; none once the game is over."""
         return [int(action) for action in np.flatnonzero(self._known().legal[-1])]

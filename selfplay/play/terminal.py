@@ -28,7 +28,7 @@ def play_in_terminal(session: Session, *, ask: Ask, say: Callable[[str], None]) 
             opinion = session.agent_move()
             say(f"the agent plays {opinion.best.name}\n{in_a_line(opinion)}")
     say(f"\n{session.drawing()}\n")
-    say(_verdict(session))
+    say(session.verdict)
 
 
 def in_a_line(opinion: Opinion) -> str:
@@ -42,12 +42,6 @@ def bar(value: float) -> str:
     """A value from -1 to 1 as a bar."""
     filled = round((value + 1) / 2 * _BAR_CELLS)
     return "#" * filled + "." * (_BAR_CELLS - filled)
-
-
-def _verdict(session: Session) -> str:
-    if session.human is None or session.result == 0:
-        return {1: "Player 1 won.", 0: "A draw.", -1: "Player 2 won."}[session.result]
-    return "You won." if session.result == (1 if session.human == 0 else -1) else "The agent won."
 
 
 def _human_turn(session: Session, ask: Ask, say: Callable[[str], None]) -> bool:

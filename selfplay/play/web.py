@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlencode
 
 from nicegui import events, ui
 
 from selfplay.errors import SelfplayError, printable
-from selfplay.games.board import HOLE, Board, Cell, column_names
+from selfplay.games.board import Board, Cell, column_names
 from selfplay.play.agent import DEFAULT_SIMULATIONS, Agent, Opinion
-from selfplay.play.clicks import Goes, Plays, Refused, read_click, targets
+from selfplay.play.clicks import Goes, Plays, Refused, moved_cursor, read_click
+from selfplay.play.marks import marks_of
 from selfplay.play.models import NEWEST, Agents
 from selfplay.play.session import Session
+from selfplay.play.web_opinion import OpinionView
 from selfplay.web.frame import BoardView, Link, frame, show_error
-from selfplay.web.picture import Marks
 
 PATH = "/play"
 STRENGTHS = (1, 10, 25, 50, 100, 200, 400, 800, 1600, 3200)  # simulations per move
@@ -29,7 +31,6 @@ _SIDE_NAMES = {"first": "I begin", "second": "the agent begins", "none": "the ag
 _LOOK_SECONDS = 2.0  # between two looks for a newer model
 _BETWEEN_SECONDS = 0.6  # between two moves where the agent plays both sides
 _MOST_MOVES_TEXT = 4000
-_TOPS, _LINE = 5, 10
 _STEPS = {"ArrowUp": (-1, 0), "ArrowDown": (1, 0), "ArrowLeft": (0, -1), "ArrowRight": (0, 1)}
 
 _Result = TypeVar("_Result")
@@ -85,7 +86,7 @@ class _Table:
                 self._refusal = ui.label().classes("warning").props("role=alert")
                 self._buttons()
                 self._choices()
-                self._opinions()
+                self._outlook = OpinionView()
                 self._typed = ui.input("type a move", on_change=None).props("dense outlined clearable")
                 self._typed.on("keydown.enter", self._play_typed)
                 self._unplaced = ui.row().classes("row")
@@ -115,11 +116,6 @@ class _Table:
             self._picker = ui.select(names, value=self._model, label="model", with_input=len(names) > 20)
             self._picker.props("dense outlined").on_value_change(self._set_model)
         self._name = ui.label().classes("plain").props("data-name=agent")
-
-    def _opinions(self) -> None:
-        with ui.element("div").classes("outlook").props('role=img data-name="outlook"') as self._outlook:
-            self._shares = {name: ui.element("div").classes(name) for name in ("won", "drawn", "lost")}
-        self._line = ui.label().classes("plain").props("data-name=opinion")
 
     # --- what a person does ----------------------------------------------------------------------------------
 
@@ -226,7 +222,7 @@ class _Table:
         if board is None:
             return
         if key in _STEPS:
-            self._cursor = _moved_cursor(board, self._cursor, _STEPS[key])
+            self._cursor = moved_cursor(board, self._cursor, _STEPS[key])
             self._show()
         elif key in ("Enter", " ") and self._cursor is not None:
             await self._click(self._cursor)
@@ -304,7 +300,7 @@ class _Table:
         self._opinion, self._chosen = None, ()
         self._refusal.text = ""
         if before is not None:
-            self._show_opinion(before)
+            self._outlook.show(before, human=self._session.human)
         self._show()
         session = self._session
         query = {
@@ -323,24 +319,12 @@ class _Table:
         names = [session.rules.action_name(move) for move in session.moves]
         self._list.text = printable(" ".join(names))
         label = printable(f"board after {len(names)} moves: {' '.join(names) or 'the start'}")
-        self._board.show(board, self._marks(board), drawing=session.drawing(), label=label)
+        marks = marks_of(session, board, self._opinion, chosen=self._chosen)
+        marks = replace(marks, cursor=self._cursor, names=self._columns)
+        self._board.show(board, marks, drawing=session.drawing(), label=label)
         self._show_unplaced(board)
         if self._opinion is not None:
-            self._show_opinion(self._opinion)
-
-    def _marks(self, board: Board | None) -> Marks:
-        session = self._session
-        heat: dict[Cell, float] = {}
-        arrows: list[tuple[Cell, Cell]] = []
-        if self._opinion is not None and board is not None:
-            for option in self._opinion.options:
-                if cells := board.cells.get(option.action, ()):
-                    heat[cells[-1]] = heat.get(cells[-1], 0.0) + option.share
-            best = board.cells.get(self._opinion.best.action, ())
-            arrows = [(best[0], best[-1])] if len(best) > 1 else []
-        chosen = (*self._chosen, *(sorted(targets(board, self._chosen)) if board and self._chosen else ()))
-        last = session.last_cells()[-1:]
-        return Marks(last=last, chosen=chosen, cursor=self._cursor, heat=heat, arrows=arrows, names=self._columns)
+            self._outlook.show(self._opinion, human=session.human)
 
     def _show_unplaced(self, board: Board | None) -> None:
         """Buttons for moves that no cell plays: passing, or all where there is no board."""
@@ -354,50 +338,13 @@ class _Table:
                     printable(session.rules.action_name(action)), on_click=lambda action=action: self._play(action)
                 ).props("no-caps dense outline")
 
-    def _show_opinion(self, opinion: Opinion) -> None:
-        mine = self._session.human if self._session.human is not None else 0
-        win, draw, loss = opinion.outcome or (0.0, 0.0, 0.0)
-        if opinion.to_move != mine:
-            win, loss = loss, win
-        who = "you" if self._session.human is not None else "the first player"
-        words = f"{who}: win {win:.0%}, draw {draw:.0%}, loss {loss:.0%}"
-        self._outlook.props(f'aria-label="chances for {words}" title="chances for {words}, by the network alone"')
-        for (name, element), share in zip(self._shares.items(), (win, draw, loss), strict=True):
-            element.style(f"flex: {share:.4f} 1 0%")
-            element.clear()
-            if share >= 0.12:
-                with element:
-                    ui.label(f"{name} {share:.0%}")
-        tops = ", ".join(f"{option.name} {option.share:.0%}" for option in opinion.options[:_TOPS])
-        value = opinion.value if opinion.to_move == mine else -opinion.value
-        line = " ".join(opinion.best.line[:_LINE])
-        self._line.text = printable(f"value for {who} {value:+.2f} · visits {tops}\nexpects {line}")
-
 
 def _status(session: Session, *, is_thinking: bool) -> str:
     if session.is_over:
-        if session.result == 0:
-            return "A draw."
-        winner = 0 if session.result > 0 else 1
-        if session.human is None:
-            return f"Player {winner + 1} wins."
-        return "You win." if winner == session.human else "The agent wins."
+        return session.verdict
     if session.to_move == session.human:
         return "Your move." if not is_thinking else "Your move. It looks at the position …"
     return "The agent thinks …"
-
-
-def _moved_cursor(board: Board, cursor: Cell | None, step: Cell) -> Cell:
-    """The next cell in a direction; from the middle where there is none yet."""
-    rows, columns = len(board.rows), len(board.rows[0])
-    if cursor is None:
-        return rows // 2, columns // 2
-    row, column = cursor
-    for _ in range(rows * columns):
-        row, column = (row + step[0]) % rows, (column + step[1]) % columns
-        if board.at((row, column)) != HOLE:
-            break
-    return row, column
 
 
 def _name_of(human: int | None) -> str:

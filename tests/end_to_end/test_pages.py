@@ -129,7 +129,7 @@ def test_a_whole_game_is_played_by_clicking(page, monitor, finished_run):
     (names,) = parse_qs(urlsplit(page.url).query)["moves"]
     _, known = rules.replay([rules.find_action(name) for name in names.split(",")])
     outcome, mover = int(known.outcomes[-1]), int(known.to_move[-2])
-    expected = "A draw." if outcome == 0 else ("You win." if mover == 0 else "The agent wins.")
+    expected = "A draw." if outcome == 0 else ("You won." if mover == 0 else "The agent won.")
     assert outcome in (0, 1)
     expect(status(page)).to_have_text(expected)
     cell(page, 0, 0).click()
@@ -172,7 +172,7 @@ def test_the_keyboard_plays_too(page, monitor):
 
 def test_the_agent_plays_both_sides_and_a_person_changes_sides(page, monitor):
     page.goto(f"{monitor}play?side=none&moves=5,1,9")
-    expect(status(page)).to_have_text(re.compile("wins|draw"))
+    expect(status(page)).to_have_text(re.compile("won|draw"))
     page.goto(f"{monitor}play?side=second")
     expect(page.locator("circle.stone.first")).to_have_count(1)
     expect(status(page)).to_have_text("Your move.")

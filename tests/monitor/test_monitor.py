@@ -17,12 +17,14 @@ from rich.console import Console
 from selfplay.config import Settings, to_toml
 from selfplay.errors import RunError
 from selfplay.monitor.folder import FolderWatch
+from selfplay.monitor.plots import plots
 from selfplay.monitor.series import Series
 from selfplay.monitor.snapshot import Reader
 from selfplay.monitor.terminal import screen, size, sparkline
 from selfplay.rundir.event_types import (
     Died,
     Match,
+    Mistakes,
     Played,
     Progress,
     Recovering,
@@ -292,3 +294,37 @@ def test_json_is_one_object_per_look(run):
 )
 def test_sizes_are_readable(count, text):
     assert size(count) == text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_ratings_and_mistakes_are_curves_where_a_run_records_them(run, width):
+    layout, events = run
+    name = "round 0 with the same 64 simulations"
+    for number, score, share in ((1, 0.5, 0.2), (2, 0.9, 0.05)):
+        events.add(Match(round=number, against=name, score=score, low=score - 0.1, high=score + 0.05, games=100))
+        events.add(Mistakes(round=number, positions="endgames", share=share, low=0.0, high=0.3, count=1000))
+    text = text_of(Reader(layout.root).look(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "Elo above round 0 wit… ▁█ +382" in text
+    assert "mistakes endgames      █▁ 5.0%" in text
+
+
+def test_workers_have_bars_while_they_are_heard_of(run):
+    layout, _ = run
+    reader = Reader(layout.root)
+    assert "workers_games" not in plots(reader.look())
+    with hold(layout.lock):
+        shown = plots(reader.look())["workers_games"]
+    assert (shown.bars, [list(line.y) for line in shown.lines]) == (("worker_0",), [[0.0]])
+
+
+def test_what_happened_is_told_with_warnings_among_it(run):
+    layout, events = run
+    events.add(Died(child="worker_1", code=-9, reason="signal 9"))
+    told = Reader(layout.root).look().happened
+    assert [(notice.text, notice.is_warning) for notice in told] == [
+        ("started with 2 workers, to play until round 5", False),
+        ("round 1: 100 games played in 0.0 s", False),
+        (f"round 1 trained in 3.0 s: model {'f' * 12}", False),
+        ("worker_1 ended unexpectedly (signal 9)", True),
+    ]

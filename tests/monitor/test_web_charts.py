@@ -42,3 +42,9 @@ def test_areas_stand_on_each_other():
     assert [series["stack"] for series in made["series"]] == ["all", "all"]
     assert made["yAxis"]["max"] == pytest.approx(1.0)
     assert made["legend"]["show"]
+
+
+def test_bars_are_named():
+    made = options(plot(Line("games/s", range(2), [1.5, 2.5], BLUE), bottom=0.0, bars=("worker_0", "worker_1")))
+    assert made["xAxis"]["data"] == ["worker_0", "worker_1"]
+    assert [(series["type"], series["data"]) for series in made["series"]] == [("bar", [1.5, 2.5])]

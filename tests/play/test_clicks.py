@@ -5,7 +5,7 @@ import pytest
 from toys import Hexapawn
 
 from selfplay.games.board import Board
-from selfplay.play.clicks import Goes, Plays, Refused, read_click, targets
+from selfplay.play.clicks import Goes, Plays, Refused, moved_cursor, read_click, targets
 
 
 def board(rows, kind="squares", **cells):
@@ -46,6 +46,14 @@ def test_where_one_may_click_next():
     assert targets(MOVING, ()) == {(0, 0), (1, 0)}
     assert targets(MOVING, ((0, 0),)) == {(0, 1), (0, 2)}
     assert targets(FALLING, ()) == {(1, 1), (1, 2)}
+
+
+def test_the_cursor_goes_around_the_edge_and_over_holes():
+    shown = board([". .", "...", "..."])
+    assert moved_cursor(shown, None, (0, 1)) == (1, 1)
+    assert moved_cursor(shown, (1, 2), (0, 1)) == (1, 0)
+    assert moved_cursor(shown, (0, 0), (0, 1)) == (0, 2)
+    assert moved_cursor(shown, (0, 0), (-1, 0)) == (2, 0)
 
 
 def test_every_legal_move_of_a_moving_game_can_be_clicked(hexapawn):

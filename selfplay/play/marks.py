@@ -1,0 +1,34 @@
+"""What is marked on the board of a game that is being played. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfplay.games.board import Board, Cell
+from selfplay.play.agent import Opinion
+from selfplay.play.clicks import targets
+from selfplay.play.session import Session
+from selfplay.web.picture import Marks
+
+
+def marks_of(session: Session, board: Board | None, opinion: Opinion | None, *, chosen: Sequence[Cell]) -> Marks:
+    """The last move; the clicks so far, with where they may go on; the opinion: visits as heat, its move as an arrow.
+
+    Args:
+        session: the game.
+        board: its position, None where the game has no board.
+        opinion: on that position.
+        chosen: cells clicked so far.
+    """
+    if board is None:
+        return Marks()
+    heat: dict[Cell, float] = {}
+    arrows: list[tuple[Cell, Cell]] = []
+    if opinion is not None:
+        for option in opinion.options:
+            if cells := board.cells[option.action]:
+                heat[cells[-1]] = heat.get(cells[-1], 0.0) + option.share
+        best = board.cells[opinion.best.action]
+        arrows = [(best[0], best[-1])] if len(best) > 1 else []
+    marked = (*chosen, *sorted(targets(board, chosen))) if chosen else ()
+    return Marks(last=session.last_cells()[-1:], chosen=marked, heat=heat, arrows=arrows)
