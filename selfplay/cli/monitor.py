@@ -36,6 +36,8 @@ def command(data: Path, once: bool, as_json: bool, interval: float, game: str | 
       selfplay monitor data --web
     """
     if web is not None:
+        if once or as_json:
+            raise click.UsageError("--web serves pages until Ctrl-C: leave out --once and --json")
         _serve(data, web, interval=interval, game=game)
         return
     with contextlib.suppress(KeyboardInterrupt):  # that is how one ends it

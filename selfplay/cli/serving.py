@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from selfplay.web.server import DEFAULT_PORT, Address, serve
 
+_OF_WEB = ("host", "port", "token", "allow_host")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -17,8 +19,11 @@ def serving(command: _Command) -> _Command:
     """Add `--web` and where to serve; the command gets `web: Address | None`."""
 
     def collect(context: click.Context, parameter: click.Parameter, is_web: bool) -> Address | None:
-        given = {name: context.params.pop(name) for name in ("host", "port", "token", "allow_host")}
+        given = {name: context.params.pop(name) for name in _OF_WEB}
         if not is_web:
+            for name in _OF_WEB:
+                if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                    raise click.UsageError(f"--{name.replace('_', '-')} is for pages: add --web", context)
             return None
         return Address(host=given["host"], port=given["port"], token=given["token"], names=tuple(given["allow_host"]))
 

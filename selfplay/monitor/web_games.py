@@ -86,6 +86,7 @@ class _Viewer:
                 self._curve = ui.echart(_curve(game)).style("height: 13rem; width: 100%")
                 self._curve.on_point_click(lambda event: self._go(int(event.data_index)))
                 self._visits = ui.label().classes("plain")
+                ui.label("Keys: left and right, Home and End; b goes to the next blunder.").classes("keys")
         ui.keyboard(self._key)
         self._go(self._ply)
 

@@ -44,12 +44,13 @@ async def _think(work: Callable[[], _Result]) -> _Result:
 def add_board(agents: Agents, links: Sequence[Link], *, path: str = PATH) -> None:
     """Put the board at `path`."""
 
-    @ui.page(path, response_timeout=60.0)
+    @ui.page(path)
     async def play(
         moves: str = "", side: str = "first", model: str = NEWEST, simulations: int = DEFAULT_SIMULATIONS
     ) -> None:
         with frame("Play", links, here=path):
             waiting = ui.label("Getting the agent ready …").classes("status")
+            await ui.context.client.connected()  # rules of one's own are compiled the first time: show the page first
             try:
                 agent = await _think(lambda: agents.get(model))
                 session = Session(
@@ -90,6 +91,7 @@ class _Table:
                 self._typed = ui.input("type a move", on_change=None).props("dense outlined clearable")
                 self._typed.on("keydown.enter", self._play_typed)
                 self._unplaced = ui.row().classes("row")
+                ui.label("Keys: arrows and Enter, or digits; Backspace takes back.").classes("keys")
                 self._list = ui.label().classes("plain").props('aria-label="moves so far"')
         ui.keyboard(self._key)
         ui.timer(_LOOK_SECONDS, self._look_for_a_newer_model)

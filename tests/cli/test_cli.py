@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,11 +73,10 @@ def test_info_tells_what_a_model_is(model, tmp_path):
     assert "fingerprint" in run("info", model, cwd=tmp_path)
 
 
-def test_verify_passes_and_fails_with_its_exit_code(tmp_path):
-    small = ["--rounds", 1, "--games-per-round", 10, "--final-games", 0, "--set", "search.simulations=4"]
-    run("train", "tictactoe", *small, cwd=tmp_path)
-    assert "all is as it should be" in run("verify", "--replay", 0.5, cwd=tmp_path)
-    assert json.loads(run("verify", "data", "--replay", 1, "--json", cwd=tmp_path))["replayed"] == 10
+def test_verify_passes_and_fails_with_its_exit_code(finished_run, tmp_path):
+    shutil.copytree(finished_run / "data", tmp_path / "data")
+    assert "all is as it should be" in run("verify", "--replay", 0.05, cwd=tmp_path)
+    assert json.loads(run("verify", "data", "--replay", 0.1, "--json", cwd=tmp_path))["replayed"] == 18
     (tmp_path / "data" / "models" / "round_0000.pt").unlink()
     run("verify", "data", cwd=tmp_path, code=1)
     assert "holds no run" in run("verify", "elsewhere", cwd=tmp_path, code=1)
@@ -144,6 +144,11 @@ def test_a_position_is_analysed(model, tmp_path):
         (["info", "nothing.pt"], 1, "nothing.pt: no such model"),
         (["show", "nothing.json"], 1, "nothing.json: no such batch file"),
         (["monitor", "nowhere", "--once"], 1, "nowhere holds no run"),
+        (["monitor", "nowhere", "--web"], 1, "nowhere holds no run"),
+        (["monitor", "nowhere", "--port", "99"], 2, "--port is for pages: add --web"),
+        (["monitor", "nowhere", "--web", "--json"], 2, "leave out --once and --json"),
+        (["play", "no.pt", "--web"], 1, "cannot be read"),
+        (["play", "no.pt", "--web", "--token", "guess"], 1, "cannot be read"),
         (["train", "chess"], 2, 'unknown game "chess"'),
         (["train", "--workers", "0"], 2, "from 1 to 4096, or auto; found '0'"),
         (["train", "--workers", "many"], 2, "from 1 to 4096, or auto; found 'many'"),

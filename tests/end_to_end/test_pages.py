@@ -21,14 +21,15 @@ from selfplay.config import GameSettings, NetworkSettings, Settings
 from selfplay.games.registry import load_rules
 from selfplay.monitor.games import GameShelf
 from selfplay.network.checkpoint import save_checkpoint, untrained
-from selfplay.rundir.event_types import Played, Trained
-from selfplay.rundir.events import EventReader
+from selfplay.rundir.event_types import Played, Rejected, Trained
+from selfplay.rundir.events import EventLog, EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import read_batch
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 TOYS = Path(__file__).parents[1] / "toys.py"
 SLOW = 30_000  # ms; how long a busy machine may take
+expect.set_options(timeout=SLOW)
 pytestmark = pytest.mark.skipif(browser.path() is None, reason=browser.MISSING)
 
 
@@ -88,8 +89,8 @@ def test_the_dashboard_of_a_running_training_updates_by_itself(page, tmp_path):
         with browser.serving(*command, cwd=tmp_path) as address:
             page.goto(address)
             page.evaluate("window.loadedOnce = true")
-            expect(page.locator('[data-name="newest model"]')).to_have_text("round 3 of 3", timeout=2 * SLOW)
-            expect(status(page)).to_contain_text("not running", timeout=SLOW)
+            expect(page.locator('[data-name="newest model"]')).to_have_text("round 3 of 3")
+            expect(status(page)).to_contain_text("not running")
             assert training.wait(60) == 0
             expect(page.get_by_role("log")).to_contain_text("stopped: finished")
             assert page.evaluate("window.loadedOnce"), "it updated by itself"
@@ -205,10 +206,12 @@ def test_a_recorded_game_is_stepped_through(page, monitor, finished_run):
     expect(page.locator("circle.stone")).to_have_count(len(game.plies) - 1)
     page.get_by_role("list", name="moves").get_by_role("button").nth(2).click()
     expect(status(page)).to_contain_text("Ply 3")
+    expected = 2
     if game.blunders:
         page.get_by_role("button", name="next blunder").click()
         expect(status(page)).to_contain_text("A blunder")
-    assert f"ply={game.blunders[0] if game.blunders else 2}" in page.url or len(game.blunders) > 1
+        expected = next((ply for ply in game.blunders if ply > 2), game.blunders[0])
+    page.wait_for_url(re.compile(rf"&ply={expected}$"))
 
 
 def test_pages_that_do_not_exist_say_what_does(page, monitor):
@@ -245,7 +248,7 @@ def test_pages_fit_a_phone_in_light_and_dark(chromium, monitor, path, scheme):
     context = chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{monitor}{path}")
-    expect(status(page).first).not_to_have_text("", timeout=SLOW)
+    expect(status(page).first).not_to_have_text("")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     is_dark = page.locator("body.body--dark").count() == 1
     assert is_dark == (scheme == "dark")
@@ -302,9 +305,24 @@ def test_the_login_page_takes_the_token(chromium, finished_run):
         page.goto(address.partition("?")[0])
         page.get_by_label("Token").fill(token)
         page.get_by_role("button").click()
-        expect(status(page)).to_contain_text("not running", timeout=SLOW)
+        expect(status(page)).to_contain_text("not running")
         assert "token" not in page.url
         context.close()
+
+
+def test_a_browser_that_vanishes_or_sleeps_holds_nobody_up(chromium, page, finished_run, tmp_path):
+    shutil.copytree(finished_run / "data", tmp_path / "data")
+    command = (SELFPLAY, "monitor", "data", "--web", "--port", "0", "--interval", "0.2")
+    with browser.serving(*command, cwd=tmp_path) as address, contextlib.closing(chromium.new_context()) as other:
+        sleeping = other.new_page()
+        sleeping.goto(address)
+        expect(status(sleeping)).to_contain_text("not running")
+        sleeping.context.set_offline(True)
+        vanishing = other.new_page()
+        page.goto(address)
+        vanishing.close(run_before_unload=False)
+        EventLog(RunLayout(tmp_path / "data").events).add(Rejected(file="a.json", reason="torn"))
+        expect(page.get_by_role("log")).to_contain_text("a.json went to quarantine: torn")
 
 
 def test_a_taken_port_is_said(finished_run, monitor):

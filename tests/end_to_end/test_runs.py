@@ -8,8 +8,10 @@ from perfect import mistakes
 from runs import SMALL_CONNECT4, TICTACTOE, games_of, info, train
 
 from selfplay.arena.player import open_model
+from selfplay.network.card import read_onnx_card
 from selfplay.rundir.event_types import Batch, Playing, Progress, Started, Stopped, Trained
 from selfplay.rundir.events import EventReader
+from selfplay.rundir.layout import RunLayout
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -30,9 +32,11 @@ def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path):
     assert len(fingerprints) == 1
 
 
-def test_another_seed_is_another_run(undisturbed, tmp_path):
-    train([*TICTACTOE[:-1], "8", "--workers", "2"], tmp_path)
-    assert info(tmp_path)["fingerprint"] != undisturbed[0]
+def test_another_seed_is_another_run(finished_run, tmp_path):
+    train([*TICTACTOE[:-1], "8", "--rounds", "1", "--workers", "2"], tmp_path)
+    first = read_onnx_card(RunLayout(finished_run / "data").model(1).with_suffix(".onnx"))
+    assert info(tmp_path)["fingerprint"] != first.fingerprint
+    assert info(tmp_path)["round"] == first.round == 1
 
 
 def test_going_on_round_by_round_ends_in_the_same_bits(undisturbed, tmp_path):
@@ -56,29 +60,21 @@ def test_changed_settings_and_other_games_are_refused(tmp_path):
 
 def test_a_game_of_ones_own_is_trained_by_the_same_command(tmp_path):
     toys = Path(__file__).parents[1] / "toys.py"
-    for game in ("AgainGame", "TicTacToeObjects"):
+    settings = ["--games-per-round", "20", "--rounds", "1", "--workers", "2", "--set", "search.simulations=8"]
+    settings += ["--set", "network.blocks=1", "--set", "network.channels=8"]
+    for game, engine in (("AgainGame", "local"), ("TicTacToeObjects", "inline")):
         folder = tmp_path / game
-        settings = [
-            "--games-per-round",
-            "20",
-            "--rounds",
-            "1",
-            "--workers",
-            "2",
-            "--set",
-            "search.simulations=8",
-        ]
-        train([f"{toys}:{game}", *settings, "--set", "network.blocks=1", "--set", "network.channels=8"], folder)
+        train([f"{toys}:{game}", *settings, "--engine", engine], folder)
         assert info(folder)["round"] == 1
 
 
-def test_what_a_run_did_is_in_its_event_log(tmp_path):
-    train([*TICTACTOE, "--rounds", "1", "--workers", "2"], tmp_path)
-    events = [type(event) for event in EventReader(tmp_path / "data" / "events.jsonl")]
+def test_what_a_run_did_is_in_its_event_log(finished_run):
+    log = finished_run / "data" / "events.jsonl"
+    events = [type(event) for event in EventReader(log)]
     assert events[0] is Started
     assert events[-1] is Stopped
     assert {Playing, Batch, Progress, Trained} <= set(events)
-    assert len(events) == len((tmp_path / "data" / "events.jsonl").read_bytes().splitlines())
+    assert len(events) == len(log.read_bytes().splitlines())
 
 
 def test_tictactoe_is_perfect_after_half_a_minute(tictactoe, tmp_path):
