@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -100,7 +103,15 @@ def _sum_up(console: Any, run: Any, *, games: int) -> None:
         with console.status("final matches") as status:
             for result in final_matches(run, newest, games=games + games % 2, on_progress=status.update):
                 console.print(str(result), soft_wrap=True)
-    console.print(f"round {newest} is in {run.model}; play against it with: selfplay play {run.model}", soft_wrap=True)
+    play = f"{_own_name()} play {run.model}"
+    console.print(
+        f"round {newest} is in {run.model}; play against it with: {play} (in a browser: --web)", soft_wrap=True
+    )
+
+
+def _own_name() -> str:
+    """What to type for this command: its name, or from here the path of it where the shell does not find it."""
+    return "selfplay" if shutil.which("selfplay") else os.path.relpath(sys.argv[0])
 
 
 def _assignments(options: dict[str, Any]) -> Any:

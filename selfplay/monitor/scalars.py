@@ -30,6 +30,8 @@ def scalars(snapshot: Snapshot) -> Iterator[Scalar]:
         yield "play/cache_hits", played.hit_share, played.round, played.time
     for match in snapshot.matches:
         yield f"match/{match.against}", match.score, match.round, match.time
+    for found in snapshot.mistakes:
+        yield f"mistakes/{found.positions}", found.share, found.round, found.time
 
 
 def write_scalars(snapshot: Snapshot, folder: Path) -> int:

@@ -75,8 +75,10 @@ class _Table:
         self._chosen: tuple[Cell, ...] = ()
         self._cursor: Cell | None = None
         self._opinion: Opinion | None = None  # on the current position, once asked for
-        self._turn = 0  # counts positions: an answer to an earlier one is dropped
-        self._is_thinking = False
+        self._turn = 0  # counts positions and agents: an answer to an earlier one is dropped
+        self._is_thinking = self._is_going_on = False
+        self._asking = asyncio.Lock()
+        self._client = ui.context.client
         start = Session(session.agent, human=None, simulations=1).board()
         self._columns = column_names([start] if start else [], session.rules.action_name)
         with ui.element("div").classes("split"):
@@ -88,7 +90,7 @@ class _Table:
                 self._buttons()
                 self._choices()
                 self._outlook = OpinionView()
-                self._typed = ui.input("type a move", on_change=None).props("dense outlined clearable")
+                self._typed = ui.input("type a move").props("dense outlined clearable")
                 self._typed.on("keydown.enter", self._play_typed)
                 self._unplaced = ui.row().classes("row")
                 ui.label("Keys: arrows and Enter, or digits; Backspace takes back.").classes("keys")
@@ -103,7 +105,7 @@ class _Table:
     def _buttons(self) -> None:
         with ui.row().classes("row"):
             ui.button("New game", on_click=self._new_game).props("no-caps dense unelevated")
-            self._back = ui.button("Take back", on_click=self._take_back).props("no-caps dense outline")
+            ui.button("Take back", on_click=self._take_back).props("no-caps dense outline")
             self._hint = ui.button("Hint", on_click=self._give_hint).props("no-caps dense outline")
             self._thoughts = ui.switch("show what it thinks", value=False, on_change=self._go_on)
 
@@ -123,7 +125,7 @@ class _Table:
 
     async def _click(self, cell: Cell) -> None:
         board = self._session.board()
-        if board is None or self._is_refused(cell):
+        if board is None or self._is_refused():
             return
         self._refusal.text = ""
         match read_click(board, self._chosen, cell):
@@ -139,7 +141,7 @@ class _Table:
                 self._refuse(reason)
         self._show()
 
-    def _is_refused(self, cell: Cell | None = None) -> bool:
+    def _is_refused(self) -> bool:
         """Whether nothing may be played now, which is said."""
         session = self._session
         if session.is_over:
@@ -202,10 +204,10 @@ class _Table:
     async def _give_hint(self) -> None:
         if self._is_refused():
             return
-        await self._ask()
-        if self._opinion is not None:
+        if await self._ask() and self._opinion is not None:
             best = self._opinion.best
             self._status.text = printable(f"It would play {best.name} (value {best.value:+.2f} for you).")
+        await self._go_on()  # somebody may have begun a new game meanwhile
 
     async def _set_strength(self) -> None:
         self._session.simulations = int(self._strength.value)
@@ -240,41 +242,58 @@ class _Table:
     # --- what the agent does ---------------------------------------------------------------------------------
 
     async def _go_on(self) -> None:
-        """Let the agent play while it is to move; then, if wanted, show what it thinks of the person's position."""
+        """Let the agent play while it is to move; then, if wanted, show what it thinks of the person's position.
+
+        One such task runs at a time, and goes on from whatever the position has become.
+        """
+        if self._is_going_on:
+            return
+        self._is_going_on = True
+        try:
+            while not self._client.is_deleted and not self._session.is_over and await self._take_a_step():
+                pass
+        finally:
+            self._is_going_on = False
+
+    async def _take_a_step(self) -> bool:
+        """Whether there may be another one."""
         session = self._session
-        while not session.is_over and session.to_move != session.human and not self._is_thinking:
-            await self._ask()
-            if self._opinion is None:
-                break  # the position changed meanwhile, and who changed it goes on
-            opinion = self._opinion
+        if session.to_move == session.human:
+            is_wanted = self._thoughts.value and self._opinion is None
+            return bool(is_wanted) and await self._ask()
+        if not await self._ask():
+            return False
+        if (opinion := self._opinion) is not None:  # None: the position changed meanwhile
             session.moves.append(opinion.best.action)
             self._moved(before=opinion)
             if session.human is None:
                 await asyncio.sleep(_BETWEEN_SECONDS)
-        if self._thoughts.value and not session.is_over and session.to_move == session.human:
-            await self._ask()
+        return True
 
-    async def _ask(self) -> None:
-        """Get the agent's opinion of the position that stands now; none where it changed before the answer came."""
-        if self._opinion is not None or self._is_thinking:
-            return
-        turn, session = self._turn, self._session
-        self._is_thinking = True
-        self._show()
-        try:
-            opinion = await _think(session.think)
+    async def _ask(self) -> bool:
+        """Get the opinion on the position that stands now, none where that changes meanwhile; False = it failed."""
+        async with self._asking:
+            if self._opinion is not None:
+                return True
+            turn = self._turn
+            self._is_thinking = True
+            self._show()
+            try:
+                opinion = await _think(self._session.think)
+            except SelfplayError as error:
+                self._refuse(str(error))
+                return False
+            finally:
+                self._is_thinking = False
             self._opinion = opinion if turn == self._turn else None
-        except SelfplayError as error:
-            show_error(str(error))
-        finally:
-            self._is_thinking = False
-        self._show()
+            self._show()
+            return True
 
     async def _look_for_a_newer_model(self) -> None:
         if self._model == NEWEST and not self._is_thinking:
             await self._seat(NEWEST)
         names = self._agents.models.names()
-        if names != self._picker.options:
+        if names != self._picker.options and self._model in names:
             self._picker.set_options(names)
 
     async def _seat(self, name: str) -> None:
@@ -291,6 +310,7 @@ class _Table:
             return
         self._session.agent = agent
         self._opinion = None
+        self._turn += 1
         ui.notify(f"The agent is now {_round_of(agent)}.", position="top")
         self._show()
 

@@ -179,6 +179,22 @@ def test_the_agent_plays_both_sides_and_a_person_changes_sides(page, monitor):
     expect(status(page)).to_have_text("Your move.")
 
 
+def test_a_new_game_in_the_middle_of_a_thought_is_begun_by_the_agent(page, monitor):
+    page.goto(f"{monitor}play?side=second&simulations=3200")
+    for _ in range(3):
+        page.get_by_role("button", name="New game").click()
+    expect(status(page)).to_have_text("Your move.")
+    expect(page.locator("circle.stone")).to_have_count(1)
+    page.get_by_role("combobox", name="side").click()
+    page.get_by_role("option", name="the agent plays both").click()
+    page.get_by_role("button", name="New game").click()
+    page.get_by_role("button", name="New game").click()
+    expect(status(page)).to_have_text(re.compile("won|draw"))
+    page.wait_for_url(re.compile("side=none"))
+    names = parse_qs(urlsplit(page.url).query)["moves"][0].split(",")
+    assert len(set(names)) == len(names) == page.locator("circle.stone").count()
+
+
 def test_a_newer_model_is_noticed(page, finished_run, tmp_path):
     shutil.copytree(finished_run / "data", tmp_path / "data")
     layout = RunLayout(tmp_path / "data")

@@ -148,7 +148,8 @@ def test_scalars_are_what_tensorboard_reads(run, tmp_path):
     assert found["loss/policy", 2] == 1.0
     assert found["games/drawn", 3] == pytest.approx(0.1)
     assert found["play/simulations_per_second", 1] == 0.0
-    assert len(found) == 3 * 6 + 3 * 8 + 1
+    assert found["mistakes/endgames", 3] == pytest.approx(0.03)
+    assert len(found) == 3 * 6 + 3 * 8 + 2
     assert not (tmp_path / "report.html").exists()
 
 
