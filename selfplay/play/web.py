@@ -18,6 +18,7 @@ from selfplay.errors import SelfplayError, printable
 from selfplay.games.board import Board, Cell, column_names
 from selfplay.play.agent import DEFAULT_SIMULATIONS, Agent, Opinion
 from selfplay.play.clicks import Goes, Plays, Refused, moved_cursor, read_click
+from selfplay.play.flow import Flow
 from selfplay.play.marks import marks_of
 from selfplay.play.models import NEWEST, Agents
 from selfplay.play.session import Session
@@ -30,7 +31,7 @@ SIDES = {"first": 0, "second": 1, "none": None}
 _SIDE_NAMES = {"first": "I begin", "second": "the agent begins", "none": "the agent plays both"}
 _LOOK_SECONDS = 2.0  # between two looks for a newer model
 _BETWEEN_SECONDS = 0.6  # between two moves where the agent plays both sides
-_MOST_MOVES_TEXT = 4000
+_MOST_MOVES_TEXT, _MOST_NAME_TEXT = 4000, 100
 _STEPS = {"ArrowUp": (-1, 0), "ArrowDown": (1, 0), "ArrowLeft": (0, -1), "ArrowRight": (0, 1)}
 
 _Result = TypeVar("_Result")
@@ -72,13 +73,10 @@ class _Table:
 
     def __init__(self, agents: Agents, session: Session, model: str, path: str) -> None:
         self._agents, self._session, self._model, self._path = agents, session, model, path
+        self._flow = Flow(session, think=_think, changed=self._show, pause_seconds=_BETWEEN_SECONDS)
         self._chosen: tuple[Cell, ...] = ()
         self._cursor: Cell | None = None
-        self._opinion: Opinion | None = None  # on the current position, once asked for
-        self._turn = 0  # counts positions and agents: an answer to an earlier one is dropped
-        self._is_thinking = self._is_going_on = False
-        self._asking = asyncio.Lock()
-        self._client = ui.context.client
+        self._address = ""
         start = Session(session.agent, human=None, simulations=1).board()
         self._columns = column_names([start] if start else [], session.rules.action_name)
         with ui.element("div").classes("split"):
@@ -97,25 +95,24 @@ class _Table:
                 self._list = ui.label().classes("plain").props('aria-label="moves so far"')
         ui.keyboard(self._key)
         ui.timer(_LOOK_SECONDS, self._look_for_a_newer_model)
-        ui.timer(0.05, self._go_on, once=True)
+        ui.timer(0.05, self._flow.go_on, once=True)
+        ui.context.client.on_delete(self._leave)
         self._show()
-
-    # --- what the page is made of ----------------------------------------------------------------------------
 
     def _buttons(self) -> None:
         with ui.row().classes("row"):
             ui.button("New game", on_click=self._new_game).props("no-caps dense unelevated")
             ui.button("Take back", on_click=self._take_back).props("no-caps dense outline")
             self._hint = ui.button("Hint", on_click=self._give_hint).props("no-caps dense outline")
-            self._thoughts = ui.switch("show what it thinks", value=False, on_change=self._go_on)
+            ui.switch("show what it thinks", on_change=self._show_thoughts)
 
     def _choices(self) -> None:
         with ui.row().classes("row"):
             self._side = ui.select(_SIDE_NAMES, value=_name_of(self._session.human), label="side")
             self._side.props("dense outlined").on_value_change(self._new_game)
             strengths = {strength: f"{strength} simulations" for strength in STRENGTHS}
-            self._strength = ui.select(strengths, value=self._session.simulations, label="strength")
-            self._strength.props("dense outlined").on_value_change(self._set_strength)
+            strength = ui.select(strengths, value=self._session.simulations, label="strength").props("dense outlined")
+            strength.on_value_change(lambda event: self._flow.set_simulations(int(event.value)))
             names = self._agents.models.names()
             self._picker = ui.select(names, value=self._model, label="model", with_input=len(names) > 20)
             self._picker.props("dense outlined").on_value_change(self._set_model)
@@ -127,36 +124,31 @@ class _Table:
         board = self._session.board()
         if board is None or self._is_refused():
             return
-        self._refusal.text = ""
         match read_click(board, self._chosen, cell):
             case Plays(actions) if len(actions) == 1:
                 await self._play(actions[0])
-                return
             case Plays(actions):
                 self._offer(actions)
-                return
             case Goes(chosen):
                 self._chosen = chosen
+                self._show()
             case Refused(reason):
                 self._refuse(reason)
-        self._show()
 
     def _is_refused(self) -> bool:
         """Whether nothing may be played now, which is said."""
-        session = self._session
-        if session.is_over:
+        self._refusal.text = ""
+        if self._session.is_over:
             self._refuse("the game is over: New game starts another")
-        elif self._is_thinking or session.to_move != session.human:
+        elif not self._flow.is_persons_turn:
             self._refuse("it is the agent's turn")
-        else:
-            return False
-        return True
+        return bool(self._refusal.text)
 
     def _refuse(self, reason: str) -> None:
         self._refusal.text = printable(reason[:1].upper() + reason[1:] + ".")
 
     async def _play_typed(self) -> None:
-        name = str(self._typed.value or "").strip()[:100]
+        name = str(self._typed.value or "").strip()[:_MOST_NAME_TEXT]
         self._typed.value = ""
         if not name or self._is_refused():
             return
@@ -167,65 +159,54 @@ class _Table:
         await self._play(action)
 
     async def _play(self, action: int) -> None:
-        if self._is_refused() or action not in self._session.legal:
-            return
-        self._session.moves.append(action)
-        self._moved()
-        await self._go_on()
+        if not self._is_refused() and action in self._session.legal:
+            self._chosen = ()
+            await self._flow.play(action)
 
     def _offer(self, actions: Sequence[int]) -> None:
         """Several moves go through the same cells: let the person say which."""
         with ui.dialog(value=True) as dialog, ui.card():
             ui.label("Which move?")
             for action in actions:
-                name = self._session.rules.action_name(action)
 
                 async def play(action: int = action) -> None:
                     dialog.close()
                     await self._play(action)
 
-                ui.button(printable(name), on_click=play).props("no-caps")
+                ui.button(printable(self._session.rules.action_name(action)), on_click=play).props("no-caps")
 
     async def _new_game(self) -> None:
-        self._session.human = SIDES[str(self._side.value)]
-        self._session.moves.clear()
-        self._moved()
-        await self._go_on()
+        self._chosen, self._refusal.text = (), ""
+        await self._flow.begin(SIDES[str(self._side.value)])
 
     async def _take_back(self) -> None:
-        if self._is_thinking:
+        self._chosen, self._refusal.text = (), ""
+        if self._flow.is_thinking:
             self._refuse("it is the agent's turn")
-        elif not self._session.take_back():
+        elif not await self._flow.take_back():
             self._refuse("there is nothing to take back")
-        else:
-            self._moved()
-            await self._go_on()
 
     async def _give_hint(self) -> None:
         if self._is_refused():
             return
-        if await self._ask() and self._opinion is not None:
-            best = self._opinion.best
+        if (opinion := await self._flow.ask()) is not None:
+            best = opinion.best
             self._status.text = printable(f"It would play {best.name} (value {best.value:+.2f} for you).")
-        await self._go_on()  # somebody may have begun a new game meanwhile
+        await self._flow.go_on()  # somebody may have begun a new game meanwhile
 
-    async def _set_strength(self) -> None:
-        self._session.simulations = int(self._strength.value)
-        self._opinion = None
-        await self._go_on()
+    async def _show_thoughts(self, event: events.ValueChangeEventArguments[bool | None]) -> None:
+        self._flow.shows_thoughts = bool(event.value)
+        await self._flow.go_on()
 
     async def _set_model(self) -> None:
         self._model = str(self._picker.value)
         await self._seat(self._model)
-        await self._go_on()
 
     async def _key(self, event: events.KeyEventArguments) -> None:
         if not event.action.keydown or event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta:
             return
         board, key = self._session.board(), event.key.name
-        if board is None:
-            return
-        if key in _STEPS:
+        if key in _STEPS and board is not None:
             self._cursor = moved_cursor(board, self._cursor, _STEPS[key])
             self._show()
         elif key in ("Enter", " ") and self._cursor is not None:
@@ -239,58 +220,10 @@ class _Table:
             assert action is not None
             await self._play(action)
 
-    # --- what the agent does ---------------------------------------------------------------------------------
-
-    async def _go_on(self) -> None:
-        """Let the agent play while it is to move; then, if wanted, show what it thinks of the person's position.
-
-        One such task runs at a time, and goes on from whatever the position has become.
-        """
-        if self._is_going_on:
-            return
-        self._is_going_on = True
-        try:
-            while not self._client.is_deleted and not self._session.is_over and await self._take_a_step():
-                pass
-        finally:
-            self._is_going_on = False
-
-    async def _take_a_step(self) -> bool:
-        """Whether there may be another one."""
-        session = self._session
-        if session.to_move == session.human:
-            is_wanted = self._thoughts.value and self._opinion is None
-            return bool(is_wanted) and await self._ask()
-        if not await self._ask():
-            return False
-        if (opinion := self._opinion) is not None:  # None: the position changed meanwhile
-            session.moves.append(opinion.best.action)
-            self._moved(before=opinion)
-            if session.human is None:
-                await asyncio.sleep(_BETWEEN_SECONDS)
-        return True
-
-    async def _ask(self) -> bool:
-        """Get the opinion on the position that stands now, none where that changes meanwhile; False = it failed."""
-        async with self._asking:
-            if self._opinion is not None:
-                return True
-            turn = self._turn
-            self._is_thinking = True
-            self._show()
-            try:
-                opinion = await _think(self._session.think)
-            except SelfplayError as error:
-                self._refuse(str(error))
-                return False
-            finally:
-                self._is_thinking = False
-            self._opinion = opinion if turn == self._turn else None
-            self._show()
-            return True
+    # --- the agent -------------------------------------------------------------------------------------------
 
     async def _look_for_a_newer_model(self) -> None:
-        if self._model == NEWEST and not self._is_thinking:
+        if self._model == NEWEST and not self._flow.is_thinking:
             await self._seat(NEWEST)
         names = self._agents.models.names()
         if names != self._picker.options and self._model in names:
@@ -308,57 +241,51 @@ class _Table:
         if agent.rules.info.rules_hash != self._session.rules.info.rules_hash:
             self._refuse(f"{agent.name} plays another game; open the page again")
             return
-        self._session.agent = agent
-        self._opinion = None
-        self._turn += 1
         ui.notify(f"The agent is now {_round_of(agent)}.", position="top")
-        self._show()
+        await self._flow.seat(agent)
+
+    def _leave(self) -> None:
+        self._flow.is_left = True
 
     # --- what is seen ----------------------------------------------------------------------------------------
 
-    def _moved(self, before: Opinion | None = None) -> None:
-        """The position is another one; `before` is what the agent thought when it moved."""
-        self._turn += 1
-        self._opinion, self._chosen = None, ()
-        self._refusal.text = ""
-        if before is not None:
-            self._outlook.show(before, human=self._session.human)
-        self._show()
-        session = self._session
-        query = {
-            "moves": ",".join(session.rules.action_name(move) for move in session.moves),
-            "side": _name_of(session.human),
-            "model": self._model,
-            "simulations": session.simulations,
-        }
-        ui.navigate.history.replace(f"{self._path}?{urlencode(query)}")
-
-    def _show(self) -> None:
-        session, board = self._session, self._session.board()
-        self._status.text = _status(session, is_thinking=self._is_thinking)
+    def _show(self, before: Opinion | None = None) -> None:
+        """All there is to see; `before` is what the agent thought of the move that it just played."""
+        session, board, opinion = self._session, self._session.board(), self._flow.opinion
+        self._status.text = _status(session, is_thinking=self._flow.is_thinking)
         self._name.text = printable(session.agent.name)
-        self._hint.set_enabled(not session.is_over and not self._is_thinking)
+        self._hint.set_enabled(self._flow.is_persons_turn)
+        if self._flow.failure is not None:
+            self._refuse(str(self._flow.failure))
         names = [session.rules.action_name(move) for move in session.moves]
         self._list.text = printable(" ".join(names))
         label = printable(f"board after {len(names)} moves: {' '.join(names) or 'the start'}")
-        marks = marks_of(session, board, self._opinion, chosen=self._chosen)
+        marks = marks_of(session, board, opinion, chosen=self._chosen)
         marks = replace(marks, cursor=self._cursor, names=self._columns)
         self._board.show(board, marks, drawing=session.drawing(), label=label)
         self._show_unplaced(board)
-        if self._opinion is not None:
-            self._outlook.show(self._opinion, human=session.human)
+        if (said := opinion or before) is not None:
+            self._outlook.show(said, human=session.human)
+        self._show_address(names)
+
+    def _show_address(self, names: Sequence[str]) -> None:
+        """The position as an address, where it is another one."""
+        session = self._session
+        query = {"moves": ",".join(names), "side": _name_of(session.human), "model": self._model}
+        address = f"{self._path}?{urlencode({**query, 'simulations': session.simulations})}"
+        if address != self._address:
+            self._address = address
+            ui.navigate.history.replace(address)
 
     def _show_unplaced(self, board: Board | None) -> None:
         """Buttons for moves that no cell plays: passing, or all where there is no board."""
         session = self._session
-        is_turn = session.to_move == session.human
         actions = session.legal if board is None else [a for a in session.legal if not board.cells[a]]
         self._unplaced.clear()
         with self._unplaced:
-            for action in actions if is_turn else ():
-                ui.button(
-                    printable(session.rules.action_name(action)), on_click=lambda action=action: self._play(action)
-                ).props("no-caps dense outline")
+            for action in actions if session.to_move == session.human else ():
+                name = printable(session.rules.action_name(action))
+                ui.button(name, on_click=lambda action=action: self._play(action)).props("no-caps dense outline")
 
 
 def _status(session: Session, *, is_thinking: bool) -> str:
