@@ -68,7 +68,7 @@ def serving(*arguments: object) -> Iterator[tuple[psutil.Process, str]]:
             assert process.stdout is not None
             found = re.search(r"open (\S+)", process.stdout.readline())
             assert found is not None
-            yield psutil.Process(process.pid), found.group(1)
+            yield psutil.Process(process.pid), found.group(1).partition("?")[0]
         finally:
             process.terminate()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 
@@ -38,7 +39,7 @@ def command(
     """Play against MODEL. Choose a move with the arrow keys, or type it; Enter plays it.
 
     The agent shows what it thinks of its moves; type hint, undo or quit at any time. With --web, on a board in the
-    browser; there, side and strength are chosen on the page.
+    browser: the printed link holds the other options, and they can be changed on the page.
 
     \b
     Example:
@@ -47,7 +48,9 @@ def command(
       selfplay play model.pt --web
     """
     if web is not None:
-        _serve(model, web, game)
+        side = "none" if watch else "second" if second else "first"
+        query = {"moves": ",".join(moves), "side": side, "simulations": simulations}
+        _serve(model, web, game=game, begin=f"/?{urlencode(query, safe=',')}")
         return
     from selfplay.play.agent import load_agent
     from selfplay.play.session import Session
@@ -60,7 +63,7 @@ def command(
     play_in_terminal(session, ask=_ask_with_keys if sys.stdin.isatty() else _ask, say=click.echo)
 
 
-def _serve(model: Path, address: Address, game: str | None) -> None:
+def _serve(model: Path, address: Address, *, game: str | None, begin: str) -> None:
     require()
     from selfplay.play.models import NEWEST, Agents, ModelFile
     from selfplay.play.web import add_board
@@ -68,7 +71,7 @@ def _serve(model: Path, address: Address, game: str | None) -> None:
     agents = Agents(ModelFile(model), game=game)
     agents.get(NEWEST)  # what is wrong with the model is said here, and not in the browser
     add_board(agents, (("Play", "/"),), path="/")
-    serve_pages(address)
+    serve_pages(address, begin=begin)
 
 
 def _ask(prompt: str, names: list[str]) -> str:

@@ -43,7 +43,7 @@ def serving(command: _Command) -> _Command:
     return command
 
 
-def serve_pages(address: Address) -> None:
-    """Serve the pages that were added, until Ctrl-C."""
+def serve_pages(address: Address, *, begin: str = "/") -> None:
+    """Serve the pages that were added, until Ctrl-C; `begin` is where the printed link leads."""
     with contextlib.suppress(KeyboardInterrupt):
-        serve(address, say=click.echo)
+        serve(address, say=click.echo, begin=begin)

@@ -272,7 +272,7 @@ class _Table:
         """The position as an address, where it is another one."""
         session = self._session
         query = {"moves": ",".join(names), "side": _name_of(session.human), "model": self._model}
-        address = f"{self._path}?{urlencode({**query, 'simulations': session.simulations})}"
+        address = f"{self._path}?{urlencode({**query, 'simulations': session.simulations}, safe=',')}"
         if address != self._address:
             self._address = address
             ui.navigate.history.replace(address)

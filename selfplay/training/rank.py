@@ -120,7 +120,8 @@ class Pipe:
 
 def main() -> None:
     """Serve one trainer until it ends or says so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # both reach the whole group; the coordinator decides
+        signal.signal(number, signal.SIG_IGN)
     pipe = Pipe(Connection(int(sys.argv[1])))
     pipe.start()
     try:

@@ -67,8 +67,11 @@ def require() -> None:
         raise UsageError(f"pages need the extra `web` ({error}): pip install 'selfplay[web]'") from None
 
 
-def serve(address: Address, *, say: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C; `say` gets the line with the link. Raises `UsageError` where the address cannot be had."""
+def serve(address: Address, *, say: Callable[[str], None], begin: str = "/") -> None:
+    """Serve until Ctrl-C; `say` gets the line with the link to the page `begin`, a path with perhaps a query.
+
+    Raises `UsageError` where the address cannot be had.
+    """
     import uvicorn
     from fastapi import FastAPI
     from nicegui import ui
@@ -90,7 +93,7 @@ def serve(address: Address, *, say: Callable[[str], None]) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
-    say(_welcome(address, port, access.token))
+    say(_welcome(address, port, access.token, begin))
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -104,11 +107,12 @@ def _bind(address: Address) -> socket.socket:
         ) from None
 
 
-def _welcome(address: Address, port: int, token: str | None) -> str:
+def _welcome(address: Address, port: int, token: str | None, begin: str) -> str:
     host = f"[{address.host}]" if ":" in address.host else address.host
     if address.host in ("0.0.0.0", "::"):
         host = socket.gethostname()
-    line = f"open http://{host}:{port}/" + (f"?token={token}" if token else "") + "   (Ctrl-C ends)"
+    mark = "&" if "?" in begin else "?"
+    line = f"open http://{host}:{port}{begin}" + (f"{mark}token={token}" if token else "") + "   (Ctrl-C ends)"
     if address.is_loopback:
         return line
     return (

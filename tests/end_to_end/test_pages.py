@@ -245,8 +245,12 @@ def test_pieces_are_moved_from_one_cell_to_another(page, tmp_path):
     spec = f"{TOYS}:{Hexapawn.__name__}"
     settings = Settings(game=GameSettings(name=spec), network=NetworkSettings(blocks=1, channels=8))
     save_checkpoint(untrained(load_rules(spec).info, settings), tmp_path / "model.pt")
-    with browser.serving(SELFPLAY, "play", "model.pt", "--web", "--port", "0", cwd=tmp_path) as address:
+    command = (SELFPLAY, "play", "model.pt", "--web", "--port", "0", "--moves", "b1b2,a3b2", "--simulations", "25")
+    with browser.serving(*command, cwd=tmp_path) as address:
         page.goto(address)
+        expect(page.get_by_label("moves so far")).to_have_text("b1b2 a3b2")
+        expect(page.get_by_role("combobox", name="strength")).to_have_value("25 simulations")
+        page.get_by_role("button", name="New game").click()
         expect(status(page)).to_have_text("Your move.")
         cell(page, 0, 1).click()
         expect(page.get_by_role("alert")).to_have_text("No move begins at row 1, column 2.")
@@ -255,7 +259,7 @@ def test_pieces_are_moved_from_one_cell_to_another(page, tmp_path):
         cell(page, 0, 1).click()
         expect(page.get_by_role("alert")).to_have_text("That piece cannot go there.")
         cell(page, 1, 1).click()
-        page.wait_for_url(re.compile("moves=b1b2%2C"))  # the move, and the answer
+        page.wait_for_url(re.compile("moves=b1b2,"))  # the move, and the answer
 
 
 @pytest.mark.parametrize("path", ["", "games", "play"])
