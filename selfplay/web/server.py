@@ -29,7 +29,7 @@ class Address:
     Attributes:
         host: the interface to bind to.
         port: 0 = any free one.
-        token: None = none on this machine, a new one elsewhere.
+        token: None = none where only this machine answers, a new one elsewhere.
         names: further host names to answer to, such as that of a proxy in front.
     """
 
@@ -50,7 +50,7 @@ class Address:
             raise UsageError(
                 f"the token must be {_LEAST_TOKEN} or more letters and digits; without one, one is made up"
             )
-        if token is None and not self.is_loopback:
+        if token is None and (not self.is_loopback or self.names):  # other names are those of a proxy, open to others
             token = secrets.token_hex(16)
         own = {self.host.lower(), *(name.lower() for name in self.names)}
         if not self.is_loopback:

@@ -143,6 +143,7 @@ def test_a_token_is_made_up_off_this_machine_and_only_there():
     assert Address().access() == Access(names=LOOPBACK_NAMES, any_address=False, token=None)
     first, second = (Address(host="0.0.0.0").access().token for _ in range(2))
     assert len(first) == 32
+    assert len(Address(names=("proxy.example",)).access().token) == 32, "who comes through a proxy comes from elsewhere"
     assert first != second
     assert TOKEN not in repr(Address(token=TOKEN))
     assert TOKEN not in repr(Access(token=TOKEN))
