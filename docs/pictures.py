@@ -27,7 +27,7 @@ from rich.console import Console
 from selfplay.monitor.snapshot import Reader, Snapshot
 from selfplay.monitor.terminal import screen
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 TRAIN = HERE.parent / "scripts" / "parallel_train.sh"
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -62,10 +62,10 @@ def draw_terminal(snapshot: Snapshot) -> None:
 
 
 @contextlib.contextmanager
-def pages(folder: str) -> Iterator[str]:
+def pages() -> Iterator[str]:
     """The address of the run's pages."""
     command = [str(SELFPLAY), "monitor", "data", "--web", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         found = re.search(r"open (\S+)", process.stdout.readline())
         assert found is not None
@@ -81,10 +81,10 @@ def photograph(page: Page, name: str, *, height: int) -> None:
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(HERE / f"{name}.png", optimize=True)
 
 
-def draw_pages(folder: str) -> None:
+def draw_pages() -> None:
     """Dashboard and board."""
     browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with pages(folder) as address, sync_playwright() as playwright:
+    with pages() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.goto(address)
@@ -99,12 +99,12 @@ def draw_pages(folder: str) -> None:
 
 def main() -> None:
     """Train, look, and write the pictures."""
-    with tempfile.TemporaryDirectory() as folder:
-        with subprocess.Popen([TRAIN, "model.pt", "data"], cwd=folder, stdout=subprocess.DEVNULL) as process:
-            snapshot = awaited(Path(folder) / "data", process)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with subprocess.Popen([TRAIN], stdout=subprocess.DEVNULL) as process:
+            snapshot = awaited(Path("data"), process)
             process.wait()
         draw_terminal(snapshot)
-        draw_pages(folder)
+        draw_pages()
 
 
 if __name__ == "__main__":
