@@ -43,15 +43,17 @@ def command(batch: Path, number: int | None, spec: str | None, as_json: bool) ->
 
 
 def _list(batch: Batch) -> None:
+    from selfplay.samples.batch_file import RESULTS
+
     click.echo(f"{batch.game}, round {batch.round}, played by model {batch.model[:12]}")
     for game in batch.games:
-        click.echo(f"game {game.number}: {len(game.moves)} plies, {_result(game.outcome)}")
+        click.echo(f"game {game.number}: {len(game.moves)} plies, {RESULTS[game.outcome]}")
 
 
 def _show(batch: Batch, game: GameRecord, spec: str) -> None:
     """Replays the game with the rules that are loaded now."""
     from selfplay.games.registry import load_rules
-    from selfplay.samples.batch_file import check_game_record
+    from selfplay.samples.batch_file import RESULTS, check_game_record
 
     rules = load_rules(spec)
     states, known = check_game_record(game, rules)
@@ -66,8 +68,4 @@ def _show(batch: Batch, game: GameRecord, spec: str) -> None:
             f"plays {rules.action_name(move)}"
         )
     final = rules.replay(game.moves)[0][-1]
-    click.echo(f"\n{rules.draw(final)}\n{_result(game.outcome)}")
-
-
-def _result(outcome: int) -> str:
-    return {1: "the first player won", 0: "a draw", -1: "the second player won"}[outcome]
+    click.echo(f"\n{rules.draw(final)}\n{RESULTS[game.outcome]}")

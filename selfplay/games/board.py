@@ -35,6 +35,19 @@ class Board:
     rows: tuple[str, ...]
     cells: Mapping[int, tuple[Cell, ...]]
 
+    def heat(self, shares: Mapping[int, float]) -> dict[Cell, float]:
+        """Shares of actions as shares of the cells where they end; actions without a cell are left out."""
+        heat: dict[Cell, float] = {}
+        for action, share in shares.items():
+            if cells := self.cells[action]:
+                heat[cells[-1]] = heat.get(cells[-1], 0.0) + share
+        return heat
+
+    def arrows(self, action: int) -> list[tuple[Cell, Cell]]:
+        """From where to where an action goes; none for one that is played on a single cell."""
+        cells = self.cells[action]
+        return [(cells[0], cells[-1])] if len(cells) > 1 else []
+
     def at(self, cell: Cell) -> str:
         """What stands on a cell, `HOLE` off the board."""
         row, column = cell

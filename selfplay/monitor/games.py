@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,10 @@ from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, read_batch
+from selfplay.samples.writer import parse_batch_name
 
 BLUNDER = 0.5  # of the two that lie between a won and a lost game: how much a move must throw away
-_NAME = re.compile(r"batch_r(\d+)_g(\d+)\.json")
+_FILES_LOOKED_INTO = 20
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,7 @@ class Ply:
     @property
     def heat(self) -> dict[Cell, float]:
         """Shares of visits by the cell where each action ends."""
-        shares: dict[Cell, float] = {}
-        for action, share in self.visits.items() if self.board else ():
-            if cells := self.board.cells[action] if self.board else ():
-                shares[cells[-1]] = shares.get(cells[-1], 0.0) + share
-        return shares
+        return self.board.heat(self.visits) if self.board else {}
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,17 @@ class Game:
         return column_names((ply.board for ply in self.plies if ply.board), lambda action: names[action])
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A game, and where one may go from it."""
+
+    rounds: tuple[int, ...]  # of which there are games, rising
+    files: tuple[int, ...]  # first game of each file of the round, rising
+    first: int  # game of the file it stands in
+    games: list[GameRecord]  # of that file
+    game: Game
+
+
 class GameShelf:
     """The games of a run.
 
@@ -83,39 +89,36 @@ class GameShelf:
         self._layout = RunLayout(folder)
         self._spec = game
 
-    def rounds(self) -> list[int]:
-        """Rounds of which there are games, rising."""
-        return sorted({number for number, _, _ in self._files()})
+    def open(self, round_number: int | None = None, number: int | None = None) -> Opened:
+        """A game, with what lies around it; None = the newest round, its first game.
 
-    def files(self, round_number: int) -> dict[int, Path]:
-        """First game -> batch file, of one round, in order."""
-        return {first: path for number, first, path in sorted(self._files()) if number == round_number}
-
-    def batch(self, round_number: int, first_game: int) -> Batch:
-        """The batch that begins with a game; raises `BatchError` where there is none or it cannot be read."""
-        path = self.files(round_number).get(first_game)
-        if path is None:
-            raise BatchError(f"round {round_number} has no batch file that begins with game {first_game}")
-        return read_batch(path)
-
-    def game(self, round_number: int, number: int) -> Game:
-        """One game; raises `BatchError` where it is not there or cannot be read, `GameError` where its rules cannot."""
-        files = self.files(round_number)
-        first = max((first for first in files if first <= number), default=None)
-        if first is None:
-            raise BatchError(f"round {round_number} has no game {number}")
-        batch = read_batch(files[first])
-        for record in batch.games:
-            if record.number == number:
-                return self._studied(batch, record, files[first].parent.name)
-        raise BatchError(f"round {round_number} has no game {number} yet")
+        Raises `BatchError` where it is not there or cannot be read, `GameError` where its rules cannot be loaded.
+        """
+        rounds: dict[int, dict[int, Path]] = {}
+        for found, first, path in sorted(self._files()):
+            rounds.setdefault(found, {})[first] = path
+        if not rounds:
+            raise BatchError("there are no games yet: they come as the first batch files are written")
+        wanted = max(rounds) if round_number is None else round_number
+        if wanted not in rounds:
+            raise BatchError(f"round {wanted} has no games; there are rounds {min(rounds)} to {max(rounds)}")
+        files = rounds[wanted]
+        shown = min(files) if number is None else number
+        # Games that were finished out of turn when a run was stopped stand in a file that begins before others.
+        before = [first for first in reversed(files) if first <= shown][:_FILES_LOOKED_INTO]
+        for first in before:
+            batch = read_batch(files[first])
+            record = next((record for record in batch.games if record.number == shown), None)
+            if record is not None:
+                game = self._studied(batch, record, files[first].parent.name)
+                return Opened(tuple(rounds), tuple(files), first, batch.games, game)
+        raise BatchError(f"round {wanted} has no game {shown}; its last file begins with game {max(files)}")
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
         """Round, first game and path of every batch file, by names alone."""
-        for folder in self._layout.worker_folders():
-            for name in os.listdir(folder):
-                if match := _NAME.fullmatch(name):
-                    yield int(match.group(1)), int(match.group(2)), folder / name
+        for path in self._layout.batch_files():
+            if (parsed := parse_batch_name(path.name)) is not None:
+                yield *parsed, path
 
     def _studied(self, batch: Batch, record: GameRecord, worker: str) -> Game:
         settings = from_tree(read_toml(self._layout.settings), where=str(self._layout.settings))

@@ -35,7 +35,6 @@ class _Once(Collector):
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-
         snapshot = self._snapshot
         run = InfoMetricFamily("selfplay_run", "The run that is watched")
         run.add_metric([], {"game": printable(snapshot.game), "folder": printable(snapshot.folder)})

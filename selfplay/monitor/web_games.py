@@ -9,51 +9,42 @@ from typing import Any
 from nicegui import events, ui
 
 from selfplay.errors import SelfplayError, printable
-from selfplay.monitor.games import BLUNDER, Game, GameShelf, Ply
+from selfplay.monitor.games import BLUNDER, Game, GameShelf, Opened, Ply
 from selfplay.monitor.plots import BLUE, RED
+from selfplay.samples.batch_file import RESULTS
 from selfplay.web.frame import BoardView, Link, frame, show_error
 from selfplay.web.picture import Marks
 
 PATH = "/games"
 _GREY = "#8a8a8a"
-_RESULTS = {1: "the first player won", 0: "a draw", -1: "the second player won"}
 _TOP_MOVES = 6
-_NEWEST = -1  # asked for: the newest round, or its first game
 
 
 def add_viewer(shelf: GameShelf, links: Sequence[Link]) -> None:
     """Put the viewer at `/games`, a game at `/games?round=7&game=120&ply=12`."""
 
     @ui.page(PATH)
-    async def games(round: int = _NEWEST, game: int = _NEWEST, ply: int = 0) -> None:
+    async def games(round: int | None = None, game: int | None = None, ply: int = 0) -> None:
         with frame("Games", links, here=PATH):
             try:
-                await _build(shelf, round, game, ply)
+                opened = await asyncio.to_thread(shelf.open, round, game)
             except SelfplayError as error:
                 show_error(str(error))
+                return
+            _pickers(opened)
+            _Viewer(opened.game, ply)
 
 
-async def _build(shelf: GameShelf, round_number: int, number: int, ply: int) -> None:
-    rounds = await asyncio.to_thread(shelf.rounds)
-    if not rounds:
-        show_error("No games yet: they come here as the first batch files are written.")
-        return
-    wanted = rounds[-1] if round_number == _NEWEST else round_number
-    files = list(await asyncio.to_thread(shelf.files, wanted))
-    if not files:
-        show_error(f"Round {wanted} has no games; there are rounds {rounds[0]} to {rounds[-1]}.")
-        return
-    shown = files[0] if number == _NEWEST else number
+def _pickers(opened: Opened) -> None:
+    """What leads to other games."""
+    wanted, shown = opened.game.round, opened.game.number
+    names = {record.number: f"{record.number}: {RESULTS[record.outcome]}" for record in opened.games}
     with ui.row().classes("row"):
-        _picker("round", wanted, rounds, lambda chosen: _open(chosen))
-        first = max((first for first in files if first <= shown), default=files[0])
-        batch = await asyncio.to_thread(shelf.batch, wanted, first)
-        names = {record.number: f"{record.number}: {_RESULTS[record.outcome]}" for record in batch.games}
-        _picker("games from", first, files, lambda chosen: _open(wanted, chosen))
+        _picker("round", wanted, opened.rounds, lambda chosen: _open(chosen))
+        _picker("games from", opened.first, opened.files, lambda chosen: _open(wanted, chosen))
         _picker("game", shown, names, lambda chosen: _open(wanted, chosen))
         ui.button("previous", on_click=lambda: _open(wanted, max(0, shown - 1))).props("flat dense")
         ui.button("next", on_click=lambda: _open(wanted, shown + 1)).props("flat dense")
-    _Viewer(await asyncio.to_thread(shelf.game, wanted, shown), ply)
 
 
 def _picker(name: str, value: int, choices: Sequence[int] | dict[int, str], then: Any) -> None:
@@ -62,8 +53,8 @@ def _picker(name: str, value: int, choices: Sequence[int] | dict[int, str], then
     picker.on_value_change(lambda event: then(event.value)).props("dense outlined").style("min-width: 8rem")
 
 
-def _open(round_number: int, number: int = _NEWEST) -> None:
-    ui.navigate.to(f"{PATH}?round={round_number}&game={number}")
+def _open(round_number: int, number: int | None = None) -> None:
+    ui.navigate.to(f"{PATH}?round={round_number}" + ("" if number is None else f"&game={number}"))
 
 
 class _Viewer:
@@ -77,9 +68,7 @@ class _Viewer:
             with ui.element("div"):
                 self._board = BoardView()
             with ui.element("div").classes("side"):
-                ui.label(
-                    printable(f"Round {game.round}, game {game.number} by {game.worker}: {_RESULTS[game.outcome]}")
-                )
+                ui.label(printable(f"Round {game.round}, game {game.number} by {game.worker}: {RESULTS[game.outcome]}"))
                 self._status = ui.label().classes("status").props("role=status")
                 self._buttons()
                 self._moves()
@@ -133,10 +122,7 @@ class _Viewer:
         shown = self._game.plies[self._ply]
         before = self._game.plies[self._ply - 1] if self._ply else None
         last = before.board.cells[before.action] if before and before.board and before.action is not None else ()
-        arrows = []
-        if shown.board and shown.action is not None and len(shown.board.cells[shown.action]) > 1:
-            cells = shown.board.cells[shown.action]
-            arrows = [(cells[0], cells[-1])]
+        arrows = shown.board.arrows(shown.action) if shown.board and shown.action is not None else []
         marks = Marks(last=last[-1:], heat=shown.heat, arrows=arrows, names=self._columns)
         label = f"position {self._ply + 1} of {len(self._game.plies)}"
         self._board.show(shown.board, marks, drawing=shown.drawing, label=label)
@@ -149,7 +135,7 @@ class _Viewer:
 
 def _in_words(game: Game, ply: Ply, number: int) -> str:
     if ply.action is None:
-        return f"The end after {number} plies: {_RESULTS[game.outcome]}."
+        return f"The end after {number} plies: {RESULTS[game.outcome]}."
     mover = "first" if ply.to_move == 0 else "second"
     words = f"Ply {number + 1}, {mover} player: value {ply.value:+.2f} for the first; plays {ply.move}"
     return f"{words}. A blunder: it throws away {ply.loss:.2f}." if ply.is_blunder else words

@@ -22,13 +22,7 @@ def marks_of(session: Session, board: Board | None, opinion: Opinion | None, *, 
     """
     if board is None:
         return Marks()
-    heat: dict[Cell, float] = {}
-    arrows: list[tuple[Cell, Cell]] = []
-    if opinion is not None:
-        for option in opinion.options:
-            if cells := board.cells[option.action]:
-                heat[cells[-1]] = heat.get(cells[-1], 0.0) + option.share
-        best = board.cells[opinion.best.action]
-        arrows = [(best[0], best[-1])] if len(best) > 1 else []
+    heat = board.heat({option.action: option.share for option in opinion.options}) if opinion else {}
+    arrows = board.arrows(opinion.best.action) if opinion else []
     marked = (*chosen, *sorted(targets(board, chosen))) if chosen else ()
     return Marks(last=session.last_cells()[-1:], chosen=marked, heat=heat, arrows=arrows)

@@ -78,12 +78,16 @@ class Session:
         """Names of the moves that may be played now."""
         return [self.rules.action_name(action) for action in self.legal]
 
-    def play(self, name: str) -> None:
-        """Play the move that people call `name`; raises `GameError` where there is none or it is not legal."""
+    def find(self, name: str) -> int:
+        """The legal action that people call `name`; raises `GameError` where there is none."""
         action = self.rules.find_action(name)
         if action is None or action not in self.legal:
             raise GameError(f"{name!r} is not a move here; you may play {', '.join(self.legal_names())}")
-        self.moves.append(action)
+        return action
+
+    def play(self, name: str) -> None:
+        """Play the move that people call `name`; raises `GameError` where there is none or it is not legal."""
+        self.moves.append(self.find(name))
 
     def take_back(self) -> bool:
         """Undo up to and with the person's last move; whether there was one."""

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from nicegui import events, ui
 
-from selfplay.errors import SelfplayError, printable
+from selfplay.errors import GameError, SelfplayError, printable
 from selfplay.games.board import Board, Cell, column_names
 from selfplay.play.agent import DEFAULT_SIMULATIONS, Agent, Opinion
 from selfplay.play.clicks import Goes, Plays, Refused, moved_cursor, read_click
@@ -152,11 +152,12 @@ class _Table:
         self._typed.value = ""
         if not name or self._is_refused():
             return
-        action = self._session.rules.find_action(name)
-        if action is None or action not in self._session.legal:
-            self._refuse(f"{name!r} is not a move here; you may play {', '.join(self._session.legal_names())}")
-            return
-        await self._play(action)
+        try:
+            action = self._session.find(name)
+        except GameError as error:
+            self._refuse(str(error))
+        else:
+            await self._play(action)
 
     async def _play(self, action: int) -> None:
         if not self._is_refused() and action in self._session.legal:

@@ -43,6 +43,7 @@ from selfplay.games.game import ONGOING, Advanced, Rules, States
 
 FORMAT = "selfplay-batch"
 VERSION = 2
+RESULTS = {1: "the first player won", 0: "a draw", -1: "the second player won"}  # outcomes in words
 _SEAL = b',"checksum":"'
 GAMES_PER_FILE = 10
 MOST_BYTES = 64 << 20  # of a file: ten games of Go take nine million

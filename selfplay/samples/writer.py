@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from selfplay.files import ensure_directory, sweep_leftovers, write_atomically
 from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, encode_batch
 
+_NAME = re.compile(r"batch_r(\d{4,9})_g(\d{6,15})\.json")
+
 
 def batch_name(round_number: int, first_game: int) -> str:
     """`batch_r0007_g000120.json`: the games of round 7 from number 120 on."""
     return f"batch_r{round_number:04d}_g{first_game:06d}.json"
+
+
+def parse_batch_name(name: str) -> tuple[int, int] | None:
+    """Round and first game of a batch file's name, None for any other name."""
+    match = _NAME.fullmatch(name)
+    return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 class WorkerDataWriter:

@@ -209,7 +209,7 @@ def test_a_newer_model_is_noticed(page, finished_run, tmp_path):
 
 def test_a_recorded_game_is_stepped_through(page, monitor, finished_run):
     batch = read_batch(RunLayout(finished_run / "data").batch_files()[0])
-    game = GameShelf(finished_run / "data").game(batch.round, batch.games[3].number)
+    game = GameShelf(finished_run / "data").open(batch.round, batch.games[3].number).game
     page.goto(f"{monitor}games?round={game.round}&game={game.number}")
     expect(status(page)).to_contain_text("Ply 1, first player")
     heat = page.locator("rect.heat")
@@ -232,7 +232,7 @@ def test_a_recorded_game_is_stepped_through(page, monitor, finished_run):
 
 def test_pages_that_do_not_exist_say_what_does(page, monitor):
     page.goto(f"{monitor}games?round=99")
-    expect(page.get_by_role("alert")).to_contain_text("Round 99 has no games; there are rounds 1 to 3")
+    expect(page.get_by_role("alert")).to_contain_text("round 99 has no games; there are rounds 1 to 3")
     page.goto(f"{monitor}games?round=1&game=5000")
     expect(page.get_by_role("alert")).to_contain_text("has no game 5000")
     page.goto(f"{monitor}play?model=round 77")
