@@ -83,6 +83,13 @@ class SearchSettings(Group, frozen=True):
     ] = 12
     late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
     reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
+    win_in_one: Annotated[
+        bool,
+        Meta(
+            description="where the player to move can win at once, the rules judge the position (a win, by those "
+            "moves), not the network; worth switching off for games with hundreds of slow moves that never end so"
+        ),
+    ] = True
 
 
 class SelfPlaySettings(Group, frozen=True):
@@ -189,6 +196,8 @@ class Settings(Group, frozen=True):
 
 SPEED_ONLY = ("worker",)  # groups that may change between two starts of a run
 Tree = dict[str, Any]  # settings as nested dictionaries, group → field → value
+# What runs and models were made with that are older than a setting, where that is not today's default.
+OLDER: Tree = {"search": {"win_in_one": False}}
 
 
 def from_tree(tree: Tree, *, where: str) -> Settings:
@@ -205,6 +214,16 @@ def from_tree(tree: Tree, *, where: str) -> Settings:
         raise UsageError(f"{where}: {_explain(str(error), tree)}") from None
     except UnicodeEncodeError as error:  # from a command line that is not UTF-8
         raise UsageError(f"{where}: {error.object!r} is not text") from None
+
+
+def from_stored(tree: Tree, *, where: str) -> Settings:
+    """The settings that a run or model was made with, which may be older than some of them; raises as `from_tree`."""
+    return from_tree(merged(OLDER, tree), where=where)
+
+
+def settings_of_run(path: Path) -> Settings:
+    """A run's settings from its file; raises `UsageError` where that cannot be used."""
+    return from_stored(read_toml(path), where=str(path))
 
 
 def to_tree(settings: Settings) -> Tree:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from selfplay.config import SearchSettings
@@ -58,14 +59,17 @@ class SearchPlayer:
         rules: the game.
         evaluator: judges leaves.
         simulations: visits of the root per move.
+        win_in_one: whether the rules are asked for wins in one.
     """
 
-    def __init__(self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int) -> None:
+    def __init__(
+        self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int, win_in_one: bool = True
+    ) -> None:
         self.name = name
         self.simulations = simulations
         self._rules = rules
-        settings = SearchSettings(simulations=simulations)
-        self._method = Puct(settings).without_exploration()
+        self._settings = SearchSettings(simulations=simulations, reuse_tree=False, win_in_one=win_in_one)
+        self._method = Puct(self._settings).without_exploration()
         self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
@@ -88,9 +92,8 @@ class SearchPlayer:
 
     def _searched(self, states: States, simulations: int) -> Search:
         slots = len(states)
-        search = Search(
-            self._rules, self._evaluator, self._method, simulations=simulations, slots=slots, reuse_tree=False
-        )
+        settings = msgspec.structs.replace(self._settings, simulations=simulations)
+        search = Search(self._rules, self._evaluator, self._method, settings, slots=slots)
         for slot in range(slots):
             search.put(slot, states[slot : slot + 1])
         search.run()
@@ -108,7 +111,7 @@ def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int =
     if kind == "rollout":
         if not figure.isdecimal() or int(figure) < 1:
             raise UsageError(f'"{spec}": expected rollout:N with N simulations per move, for example rollout:100')
-        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure))
+        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), win_in_one=False)
     if not Path(spec).exists() and Path(spec).suffix not in (".pt", ".onnx"):
         raise UsageError(
             f'"{spec}" is neither a model file nor a baseline{nearest(spec, ["random", "rollout:100"])}; '

@@ -16,6 +16,7 @@ from selfplay.config import (
     preset,
     presets,
     read_toml,
+    settings_of_run,
     to_toml,
     to_tree,
 )
@@ -100,7 +101,7 @@ def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
 
 def _existing_settings(request: RunRequest, layout: RunLayout) -> Settings:
     """The run's own settings; whatever else was asked for must agree, but for the speed-only ones."""
-    stored = from_tree(read_toml(layout.settings), where=str(layout.settings))
+    stored = settings_of_run(layout.settings)
     overlays: list[Tree] = [preset(request.preset) if request.preset else {}, _read_config(request)]
     overlays.append(request.assignments or {})
     if request.game is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selfplay.config import Settings, from_tree, read_toml
+from selfplay.config import Settings, settings_of_run
 from selfplay.errors import ModelError, RunError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import Rules
@@ -52,7 +52,7 @@ def verify(layout: RunLayout, *, replay: float, seed: int) -> Iterator[str | Rep
     """
     if not layout.settings.exists():
         raise RunError(f"{layout.root} holds no run: it has no {layout.settings.name}")
-    settings = from_tree(read_toml(layout.settings), where=str(layout.settings))
+    settings = settings_of_run(layout.settings)
     rules, report = load_rules(settings.game.name), Report()
     if layout.quarantine.exists():
         report.quarantined = len(list(layout.quarantine.glob("*.reason.txt")))

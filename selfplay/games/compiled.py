@@ -44,6 +44,7 @@ class CompiledRules(Rules):
         )
         self._start = kernel(_start_kernel(start))
         self._advance_one = kernel(_advance_one_kernel(play, legal))
+        self._outcome_of = kernel(_outcome_kernel(play))
         self._advance = kernel(_advance_kernel(self._advance_one))
         self._encode = kernel(_encode_kernel(encode))
         self._playouts = kernel(_playouts_kernel(play, legal))
@@ -75,7 +76,7 @@ class CompiledRules(Rules):
 
     def build_in(self, make: LoopMaker) -> Callable[..., Any]:
         if make not in self._built:
-            self._built[make] = kernel(make(self._advance_one))
+            self._built[make] = kernel(make(self._advance_one, self._outcome_of))
         return self._built[make]
 
     def encode(self, states: States) -> npt.NDArray[np.float32]:
@@ -134,12 +135,26 @@ def _start_kernel(start: Any) -> Callable[..., None]:
     return start_states
 
 
+def copy_state(raw: Any, source: int, target: int) -> None:
+    """Copy the bytes of a state in raw [n, size]."""
+    for byte in range(raw.shape[1]):
+        raw[target, byte] = raw[source, byte]
+
+
+def _outcome_kernel(play: Any) -> Callable[..., int]:
+    def outcome_of(room: Any, source: int, spare: int, action: int) -> int:
+        states, raw = room
+        copy_state(raw, source, spare)
+        return int(play(states[spare], action))
+
+    return outcome_of
+
+
 def _advance_one_kernel(play: Any, legal: Any) -> Callable[..., tuple[int, int]]:
     def advance_one(room: Any, source: int, target: int, action: int, mask: Any, key: Any) -> tuple[int, int]:
         states, raw = room
         if target != source:
-            for byte in range(raw.shape[1]):
-                raw[target, byte] = raw[source, byte]
+            copy_state(raw, source, target)
         outcome = ONGOING
         if action >= 0:
             outcome = play(states[target], action)

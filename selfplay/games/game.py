@@ -42,7 +42,7 @@ ONGOING = 2
 
 States = npt.NDArray[Any]  # [n] structured, or object for rules over Python objects
 SymmetryMaker = Callable[[tuple[int, int], int], Symmetry]
-LoopMaker = Callable[[Any], Callable[..., Any]]
+LoopMaker = Callable[[Any, Any], Callable[..., Any]]
 
 
 class Description:
@@ -213,11 +213,13 @@ class Rules(ABC):
 
     @abstractmethod
     def build_in(self, make: LoopMaker) -> Callable[..., Any]:
-        """`make(advance_one)`: a loop with these rules inside, compiled if the rules are, as plain Python if not.
+        """`make(advance_one, outcome_of)`: a loop with these rules inside, compiled if they are, else plain Python.
 
         advance_one(room, source, target, action, legal, key) -> (outcome, to_move): plays the action in the state
         at index `source` and leaves the result at index `target`, which may be the same; an action below zero
         plays nothing. Fills legal [A], which comes all False, and key [2]; all as in `advance`.
+        outcome_of(room, source, spare, action) -> outcome: what the action in the state at `source` leads to; the
+        state at `spare` has no meaning afterwards.
         """
 
     @abstractmethod
@@ -282,7 +284,7 @@ class Rules(ABC):
         return None
 
 
-def replay_loop(advance_one: Callable[..., tuple[int, int]]) -> Callable[..., int]:
+def replay_loop(advance_one: Callable[..., tuple[int, int]], _: Any) -> Callable[..., int]:
     """A loop for `build_in` that plays a list of moves; how many were legal, up to the first that was not."""
 
     def replay_moves(room: Any, moves: Any, outcomes: Any, to_move: Any, legal: Any, keys: Any) -> int:

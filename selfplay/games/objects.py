@@ -47,7 +47,7 @@ class ObjectRules(Rules):
         return states
 
     def build_in(self, make: LoopMaker) -> Callable[..., Any]:
-        return make(self._advance_one)
+        return make(self._advance_one, self._outcome_of)
 
     def encode(self, states: States) -> npt.NDArray[np.float32]:
         planes = np.zeros((len(states), self.info.num_planes, *self.info.board_shape), np.float32)
@@ -86,6 +86,9 @@ class ObjectRules(Rules):
         digest = hashlib.blake2b(self._game.key(state), digest_size=16).digest()
         key[:] = np.frombuffer(digest, np.uint64)
         return outcome, self._game.to_move(state)
+
+    def _outcome_of(self, states: States, source: int, _: int, action: int) -> int:
+        return self._game.play(states[source], int(action))[1]
 
     def _playout(self, state: Any, rng: np.random.Generator) -> int:
         first, mover, outcome = self._game.to_move(state), 0, ONGOING

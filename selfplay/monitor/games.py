@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfplay.config import from_tree, read_toml
+from selfplay.config import settings_of_run
 from selfplay.errors import BatchError
 from selfplay.games.board import Board, Cell, column_names
 from selfplay.games.game import Rules
@@ -121,7 +121,7 @@ class GameShelf:
                 yield *parsed, path
 
     def _studied(self, batch: Batch, record: GameRecord, worker: str) -> Game:
-        settings = from_tree(read_toml(self._layout.settings), where=str(self._layout.settings))
+        settings = settings_of_run(self._layout.settings)
         rules = load_rules(self._spec or settings.game.name)
         if batch.rules != rules.info.rules_hash:
             raise BatchError(

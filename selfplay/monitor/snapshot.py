@@ -252,6 +252,6 @@ def _round_of(item: tuple[tuple[int, str], object]) -> int:
 
 
 def _game_name(layout: RunLayout) -> str:
-    from selfplay.config import from_tree, read_toml
+    from selfplay.config import settings_of_run
 
-    return from_tree(read_toml(layout.settings), where=str(layout.settings)).game.name
+    return settings_of_run(layout.settings).game.name

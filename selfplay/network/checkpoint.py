@@ -30,7 +30,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from selfplay.config import NetworkSettings, Settings, from_tree, to_tree
+from selfplay.config import NetworkSettings, Settings, from_stored, to_tree
 from selfplay.errors import ModelDamaged, ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
@@ -187,7 +187,7 @@ def _checked(table: dict[str, Any], path: Path) -> Checkpoint:
     for what, value in {**plain, "settings": table["settings"]}.items():
         check_plain(value, what=what)
     card = ModelCard.from_table(plain["card"])
-    settings = from_tree(table["settings"], where=str(path))
+    settings = from_stored(table["settings"], where=str(path))
     shape = NetworkShape(card.planes, (card.rows, card.columns), card.actions, settings.network)
     for what in ("weights", "average"):
         check_tensors(table[what], shape, what=what)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from selfplay.config import SearchSettings, Settings
+from selfplay.config import OLDER, SearchSettings, Settings
 from selfplay.errors import BatchError
 from selfplay.files import write_atomically
 from selfplay.games.game import Advanced, Rules, States
@@ -165,7 +165,7 @@ class BatchCollector:
         expected = {
             "game": (batch.game, info.name),
             "rules": (batch.rules, info.rules_hash),
-            "search": (batch.search, msgspec.to_builtins(identity.search)),
+            "search": (OLDER["search"] | batch.search, msgspec.to_builtins(identity.search)),
             "model": (batch.model, model or batch.model),
         }
         for name, (found, wanted) in expected.items():

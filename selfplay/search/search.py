@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
@@ -60,9 +61,9 @@ class Search:
         rules: the game.
         evaluator: judges leaves; shared by all slots.
         method: PUCT or another search method.
-        simulations: visits of the root at which a slot is finished, reused ones counted.
+        settings: visits of the root at which a slot is finished, whether `advance` keeps the subtree of the move, and
+            whether the rules are asked for wins in one.
         slots: B.
-        reuse_tree: whether `advance` keeps the subtree of the move.
     """
 
     def __init__(
@@ -70,18 +71,16 @@ class Search:
         rules: Rules,
         evaluator: CachedEvaluator,
         method: SearchMethod,
+        settings: SearchSettings,
         *,
-        simulations: int,
         slots: int,
-        reuse_tree: bool,
     ) -> None:
         self.rules = rules
         self.method = method
-        self.simulations = simulations
-        self._reuse_tree = reuse_tree
-        # A subtree visited v times holds at most v nodes, so reuse never needs more than the visits to reach.
-        self._simulator = Simulator(rules, evaluator, method.loop, games=slots, nodes=simulations + 1)
-        self._kept = np.empty(simulations + 1, np.int32)
+        self.simulations = settings.simulations
+        self._reuse_tree = settings.reuse_tree
+        self._simulator = Simulator(rules, evaluator, method.loop, settings, games=slots)
+        self._kept = np.empty(self._simulator.states.shape[1], np.int32)
         self._simulator.steps_left[:] = IDLE
         self._steps_planned = np.zeros(slots, np.int64)  # [B] at the start of this move
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator, recall
 from selfplay.evaluation.evaluator import Positions
-from selfplay.games.game import LoopMaker, Rules, States
+from selfplay.games.game import WIN, LoopMaker, Rules, States
 from selfplay.kernels import Kernel, kernel
 from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_node, finish_leaves, new_trees
 
@@ -24,24 +25,29 @@ def growth_loop(choose: Kernel) -> LoopMaker:
     """The loop that grows trees whose actions are chosen by `choose(tree, game, node, constants) -> action`.
 
     What is returned takes the game's rules (see `Rules.build_in`) and gives
-    grow(tree, room, table, steps_left, constants, games, leaves, keys) -> (n, simulations, recalled): in each game
-    with steps left, simulate until they are used up or a leaf is reached that the table does not know. Such leaves
-    are written to the last three arrays. A root that is not evaluated yet counts as a leaf, but not as a simulation.
+    grow(tree, room, table, steps_left, win_in_one, constants, games, leaves, keys) -> (n, simulations, recalled): in
+    each game with steps left, simulate until they are used up or a leaf is reached that neither the table knows nor,
+    with `win_in_one`, the rules decide. Such leaves are written to the last three arrays. A root that is not evaluated
+    yet counts as a leaf, but not as a simulation.
     """
     walk = _walk_kernel(choose)
 
-    def make(advance_one: Any) -> Callable[..., tuple[int, int, int]]:
+    def make(advance_one: Any, outcome_of: Any) -> Callable[..., tuple[int, int, int]]:
+        share_wins = _wins_in_one(outcome_of)
+
         def grow(
             tree: Any,
             room: Any,
             table: Any,
             steps_left: Any,
+            win_in_one: bool,
             constants: Any,
             games: Any,
             leaves: Any,
             keys: Any,
         ) -> tuple[int, int, int]:
             waiting, simulations, recalled = 0, 0, 0
+            spare = tree.parent.size  # index of a state that belongs to no node
             for game in range(len(steps_left)):
                 while steps_left[game] > 0:
                     steps_left[game] -= 1
@@ -56,12 +62,16 @@ def growth_loop(choose: Kernel) -> LoopMaker:
                     )
                     if describe_node(tree, game, leaf, outcome, to_move):
                         value = recall(table, keys[waiting], tree.prior[game, leaf])
+                        recalled += not np.isnan(value)
+                        if np.isnan(value) and win_in_one:
+                            value = share_wins(
+                                room, first + leaf, spare, tree.legal[game, leaf], tree.prior[game, leaf]
+                            )
                         if np.isnan(value):
                             games[waiting], leaves[waiting] = game, leaf
                             waiting += 1
                             break
                         tree.value[game, leaf] = value
-                        recalled += 1
                     back_up(tree, game, leaf)
             return waiting, simulations, recalled
 
@@ -89,6 +99,25 @@ def _walk_kernel(choose: Kernel) -> Kernel:
     return kernel(walk)
 
 
+def _wins_in_one(outcome_of: Any) -> Callable[..., float]:
+    """share_wins(room, state, spare, legal, prior) -> 1 where a legal action wins at once, the prior then shared out
+    among those that do; NaN where none does. The rules know that better than any network, and for less."""
+
+    def share_wins(room: Any, state: int, spare: int, legal: Any, prior: Any) -> float:
+        wins = 0
+        for action in range(len(legal)):
+            if legal[action] and outcome_of(room, state, spare, action) == WIN:
+                prior[action] = 1.0
+                wins += 1
+        if wins == 0:
+            return np.nan
+        for action in range(len(legal)):
+            prior[action] /= wins
+        return 1.0
+
+    return share_wins
+
+
 class Simulator:
     """The arrays of B searches of one game, and the step that grows them all.
 
@@ -96,18 +125,24 @@ class Simulator:
         rules: the game.
         evaluator: judges new leaves.
         loop: made by `growth_loop`.
+        settings: N is one more than its simulations.
         games: B.
-        nodes: N, the most nodes a tree may have.
     """
 
-    def __init__(self, rules: Rules, evaluator: CachedEvaluator, loop: LoopMaker, *, games: int, nodes: int) -> None:
+    def __init__(
+        self, rules: Rules, evaluator: CachedEvaluator, loop: LoopMaker, settings: SearchSettings, *, games: int
+    ) -> None:
+        # A subtree visited v times holds at most v nodes, so reuse never needs more than the visits to reach.
+        nodes = settings.simulations + 1
         self.rules = rules
         self.evaluator = evaluator
         self.tree: Tree = new_trees(games, nodes, rules.info.num_actions)
-        self.states: States = rules.empty((games, nodes))  # [B, N] the state of each node
+        states = rules.empty((games * nodes + 1,))  # the last one is room to try actions in
+        self.states: States = states[:-1].reshape(games, nodes)  # [B, N] the state of each node
         self.steps_left = np.zeros(games, np.int64)  # [B] simulations to make; a fresh root's evaluation is one more
         self._grow = rules.build_in(loop)
-        self._room = rules.room(self.states.reshape(-1))
+        self._room = rules.room(states)
+        self._win_in_one = settings.win_in_one
         # Leaves that wait for their evaluation, at most one in each game: game, node, key
         self._games, self._leaves = np.empty(games, np.int32), np.empty(games, np.int32)
         self._keys = np.empty((games, 2), np.uint64)
@@ -115,7 +150,9 @@ class Simulator:
     def step(self, constants: Any) -> int:
         """Grow every tree that has steps left, evaluate what is new; the number of simulations begun."""
         table, waiting = self.evaluator.table, (self._games, self._leaves, self._keys)
-        count, simulations, recalled = self._grow(self.tree, self._room, table, self.steps_left, constants, *waiting)
+        count, simulations, recalled = self._grow(
+            self.tree, self._room, table, self.steps_left, self._win_in_one, constants, *waiting
+        )
         self.evaluator.counts.count_recalled(recalled)
         if count:
             games, leaves = self._games[:count], self._leaves[:count]

@@ -71,14 +71,7 @@ class Lockstep:
         self._rules = rules
         self._run_seed = run_seed
         self._round = round_number
-        self.search = Search(
-            rules,
-            evaluator,
-            Puct(settings),
-            simulations=settings.simulations,
-            slots=slots,
-            reuse_tree=settings.reuse_tree,
-        )
+        self.search = Search(rules, evaluator, Puct(settings), settings, slots=slots)
         self._start = rules.start(1)
         self._known = rules.describe(self._start)
         self._seats: list[_Seat | None] = [None] * slots

@@ -35,10 +35,10 @@ def test_results_are_counted_for_the_player_who_won(request, game):
     """Search against random: also where players move twice running, the score goes to the right one."""
     rules = request.getfixturevalue(game)
     strong = SearchPlayer("strong", rules, UniformEvaluator(), simulations=200)
-    result = play_match(rules, strong, RandomPlayer(rules), games=60, seed=0)
-    assert result.score > 0.7
-    mirrored = play_match(rules, RandomPlayer(rules), strong, games=60, seed=0)
-    assert mirrored.score < 0.3
+    result = play_match(rules, strong, RandomPlayer(rules), games=200, seed=0)
+    assert result.score > 0.6  # the start of "again" is lost: against chance, perfect play wins two thirds
+    mirrored = play_match(rules, RandomPlayer(rules), strong, games=200, seed=0)
+    assert mirrored.score < 0.4
 
 
 def test_a_match_is_a_function_of_its_seed(tictactoe):

@@ -12,7 +12,7 @@ from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.evaluation.uniform import UniformEvaluator
-from selfplay.games.game import ONGOING
+from selfplay.games.game import ONGOING, WIN
 from selfplay.search.puct import Puct, draw_by_temperature
 from selfplay.search.search import Search
 
@@ -25,15 +25,9 @@ def remembering(evaluator, rules, positions=4096):
 
 def search(rules, positions, *, simulations=64, evaluator=None, **settings):
     """Finished searches of the positions after these lists of moves, side by side."""
-    method = Puct(SearchSettings(simulations=simulations, **settings)).without_exploration()
-    result = Search(
-        rules,
-        remembering(evaluator or HashEvaluator(), rules),
-        method,
-        simulations=simulations,
-        slots=len(positions),
-        reuse_tree=True,
-    )
+    asked = SearchSettings(simulations=simulations, **{"win_in_one": False, **settings})
+    method = Puct(asked).without_exploration()
+    result = Search(rules, remembering(evaluator or HashEvaluator(), rules), method, asked, slots=len(positions))
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])
     result.run()
@@ -55,6 +49,23 @@ class Node:
         if self.outcome == ONGOING:
             priors, values = evaluator.evaluate(Positions(rules, state, known.legal, known.keys))
             self.prior, self.value = priors[0], float(values[0])
+
+
+class ByTheRules:
+    """The twin of `win_in_one`: an evaluator that plays every move, and judges by another where none wins."""
+
+    def __init__(self, evaluator):
+        self.evaluator = evaluator
+
+    def evaluate(self, positions):
+        def wins(action):
+            known = positions.rules.advance(positions.states.copy(), np.array([action], np.int32))
+            return positions.legal[0, action] and known.outcomes[0] == WIN
+
+        winning = np.array([wins(action) for action in range(positions.legal.shape[1])])
+        if not winning.any():
+            return self.evaluator.evaluate(positions)
+        return Evaluation((winning / winning.sum())[None].astype(np.float32), np.ones(1, np.float32))
 
 
 def simulate(rules, evaluator, node, settings):
@@ -89,16 +100,18 @@ def simulate(rules, evaluator, node, settings):
     return seen_by_mover
 
 
+@pytest.mark.parametrize("win_in_one", [False, True])
 @pytest.mark.parametrize(
     ("game", "moves"), [("tictactoe", [4]), ("connect4", [3, 3, 3]), ("again", []), ("objects", [])]
 )
-def test_visits_are_those_of_a_slow_twin_in_plain_python(request, game, moves):
+def test_visits_are_those_of_a_slow_twin_in_plain_python(request, game, moves, win_in_one):
     rules, settings = request.getfixturevalue(game), SearchSettings(simulations=120)
-    found = search(rules, [moves], simulations=120).root(0)
+    evaluator = ByTheRules(HashEvaluator()) if win_in_one else HashEvaluator()
+    found = search(rules, [moves], simulations=120, win_in_one=win_in_one).root(0)
     states, _ = rules.replay(moves)
-    root = Node(rules, HashEvaluator(), states[-1:], rules.describe(states[-1:].copy()))
+    root = Node(rules, evaluator, states[-1:], rules.describe(states[-1:].copy()))
     for _ in range(120):
-        simulate(rules, HashEvaluator(), root, settings)
+        simulate(rules, evaluator, root, settings)
     expected = np.zeros(rules.info.num_actions, int)
     for action, count in root.count.items():
         expected[action] = count
@@ -114,6 +127,22 @@ def test_the_golden_tree_has_not_changed(tictactoe):
         assert facts.visits.tolist() == golden["visits"][slot]
         assert facts.value == pytest.approx(golden["values"][slot], abs=1e-6)
         assert facts.line == golden["lines"][slot]
+
+
+def test_a_win_in_one_is_judged_by_the_rules_alone(connect4):
+    """X has three in the bottom row, open on both sides; one simulation, and the evaluator is never asked."""
+    result = search(connect4, [[2, 2, 3, 3, 4, 4]], simulations=1, evaluator=Refusing(), win_in_one=True)
+    facts = result.root(0)
+    assert facts.evaluation == facts.value == 1.0
+    assert facts.prior.tolist() == [0, 0.5, 0, 0, 0, 0.5, 0]
+    assert facts.visits.tolist() == [0, 1, 0, 0, 0, 0, 0]
+
+
+class Refusing:
+    """Knows nothing."""
+
+    def evaluate(self, positions):
+        raise AssertionError("asked, though the rules decide")
 
 
 # --- laws --------------------------------------------------------------------------------------------------------
@@ -225,9 +254,7 @@ def test_a_reused_tree_grows_as_the_twin_of_its_subtree_would(tictactoe):
 
 def test_noise_reaches_only_the_root_and_only_self_play(connect4):
     settings = SearchSettings(simulations=50, noise_fraction=0.5)
-    noisy = Search(
-        connect4, remembering(HashEvaluator(), connect4), Puct(settings), simulations=50, slots=1, reuse_tree=True
-    )
+    noisy = Search(connect4, remembering(HashEvaluator(), connect4), Puct(settings), settings, slots=1)
     noisy.put(0, connect4.start(1))
     noisy.explore(0, np.ones(7, bool), np.random.default_rng(1))
     noisy.run()
@@ -238,10 +265,8 @@ def test_noise_reaches_only_the_root_and_only_self_play(connect4):
 
 
 def test_noise_lies_on_legal_actions_and_sums_to_one(tictactoe):
-    method = Puct(SearchSettings())
-    result = Search(
-        tictactoe, remembering(HashEvaluator(), tictactoe), method, simulations=5, slots=1, reuse_tree=False
-    )
+    settings = SearchSettings(simulations=5)
+    result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     state, known = tictactoe.replay([0, 4])
     result.put(0, state[-1:])
     result.explore(0, known.legal[-1], np.random.default_rng(0))
@@ -263,9 +288,7 @@ def test_temperature_draws_by_powers_of_the_visits():
 
 def test_temperature_changes_after_its_plies(tictactoe):
     settings = SearchSettings(simulations=20, temperature=10.0, temperature_plies=2, late_temperature=0.0)
-    result = Search(
-        tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), simulations=20, slots=1, reuse_tree=False
-    )
+    result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     result.put(0, tictactoe.start(1))
     result.explore(0, np.ones(9, bool), np.random.default_rng(0))
     result.run()
