@@ -35,6 +35,7 @@ from rich.table import Table
 from selfplay.config import NetworkSettings, SearchSettings, Settings, WorkerSettings, from_tree, preset
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import inference_twin
 from selfplay.worker.lockstep import Lockstep
@@ -78,7 +79,7 @@ class Bench:
         self.lockstep = Lockstep(self.rules, self.cached, search.search, slots=games, run_seed=SEED, round_number=1)
         spare_the_collector()  # as a worker does
         self._play = self.lockstep.play(range(10**9))
-        self._planes = self._positions()
+        self._planes = self.rules.encode(random_positions(self.rules, max(BATCHES), seed=SEED))
 
     def selfplay(self, seconds: float) -> float:
         """Simulations/s over the next seconds of self-play, which goes on from turn to turn."""
@@ -117,18 +118,6 @@ class Bench:
             self.network.run(planes)
             runs += 1
         return runs * batch / (now - start)
-
-    def _positions(self) -> np.ndarray:
-        """Planes [512, P, H, W] of positions from random games."""
-        rng = np.random.default_rng(SEED)
-        planes: list[np.ndarray] = []
-        while len(planes) < max(BATCHES):
-            state = self.rules.start(1)
-            known = self.rules.describe(state)
-            while known.legal.any():
-                planes.append(self.rules.encode(state)[0])
-                known = self.rules.advance(state, np.array([rng.choice(np.flatnonzero(known.legal[0]))], np.int32))
-        return np.stack(planes[: max(BATCHES)])
 
 
 def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str, object]:

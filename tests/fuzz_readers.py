@@ -166,7 +166,8 @@ class Workshop:
         with contextlib.suppress(Exception):  # what has no fingerprint or checksum keeps those that it had
             table["card"]["fingerprint"] = fingerprint(table["weights"], table["average"])
             whole = replace(load_checkpoint(self.model), **{name: table[name] for name in ("optimizer", "trained")})
-            table["checksum"] = checksum(replace(whole, card=replace(whole.card, **table["card"])))
+            whole = replace(whole, card=replace(whole.card, **table["card"]))
+            table["checksum"] = checksum(whole, table["card"], table["settings"])
         torch.save(table, buffer)
         self.read_checkpoint(buffer.getvalue())
 

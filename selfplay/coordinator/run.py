@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from selfplay.config import (
+    SelfPlaySettings,
     Settings,
     Tree,
     differences,
@@ -32,6 +33,7 @@ from selfplay.rundir.layout import RunLayout
 from selfplay.training.parallel_plan import Work, check, choose, this_machine
 
 DEFAULT_GAME = "connect4"
+FAST_PRECISION = {"cpu": "int8", "cuda": "bfloat16"}  # of networks that play, by device
 CHECKED_GAMES = 20  # random games under every law, before a new run is made
 
 
@@ -135,14 +137,25 @@ def _model_there(path: Path) -> tuple[ModelCard | None, Tree]:
 
 def _resolved(settings: Settings, info: GameInfo) -> tuple[Settings, tuple[str, ...]]:
     """The settings with every `auto` made a fact of this machine, once; and how training is spread, and warnings."""
-    if settings.selfplay.device == "auto":
-        selfplay = msgspec.structs.replace(settings.selfplay, device=_device())
-        settings = msgspec.structs.replace(settings, selfplay=selfplay)
+    settings = msgspec.structs.replace(settings, selfplay=_resolved_selfplay(settings.selfplay))
     work = Work.of(info, settings.network, settings.training, settings.selfplay.games_per_round)
     plan, why = choose(settings.training, work, this_machine())
     training = msgspec.structs.replace(settings.training, **plan.as_settings())
     warnings = check(plan, work, this_machine())
     return msgspec.structs.replace(settings, training=training), (f"training: {plan} ({why})", *warnings)
+
+
+def _resolved_selfplay(selfplay: SelfPlaySettings) -> SelfPlaySettings:
+    """Device and precision of the networks that play."""
+    device = _device() if selfplay.device == "auto" else selfplay.device
+    fast, slow = FAST_PRECISION[device], "float32"
+    precision = fast if selfplay.precision == "auto" else selfplay.precision
+    if precision not in (fast, slow):
+        raise UsageError(
+            f'selfplay.precision = "{precision}" does not go with selfplay.device = "{device}", which computes in '
+            f"{fast} or {slow}"
+        )
+    return msgspec.structs.replace(selfplay, device=device, precision=precision)
 
 
 def _device() -> str:

@@ -52,6 +52,7 @@ class ModelCard:
     blocks: Size
     channels: Size
     parameters: Count
+    precision: Text = "float32"  # of the inference twin: float32, or int8
 
     def to_metadata(self) -> dict[str, str]:
         """The card as an ONNX file's metadata."""

@@ -34,13 +34,17 @@ from selfplay.config import NetworkSettings, Settings, from_stored, to_tree
 from selfplay.errors import ModelDamaged, ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
+from selfplay.games.random_play import random_positions
+from selfplay.games.registry import load_rules
 from selfplay.network.card import Count, ModelCard, sealed
 from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
+from selfplay.network.quantization import measured_ranges
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
 
 FORMAT = "selfplay-model"
 VERSION = 3
+RANGE_POSITIONS = 256  # from which an 8-bit twin's ranges are measured: more change nothing
 
 Tensors = dict[str, Tensor]
 
@@ -64,13 +68,13 @@ def fingerprint(weights: Mapping[str, Tensor], average: Mapping[str, Tensor]) ->
     return _digest(tensors | {f"average/{name}": tensor for name, tensor in average.items()})
 
 
-def checksum(checkpoint: Checkpoint) -> str:
+def checksum(checkpoint: Checkpoint, card: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """SHA-256 over everything in a checkpoint, weights and average by the card's fingerprint of them: torch reads a
-    file with a flipped bit without a word."""
+    file with a flipped bit without a word. Card and settings as the file has them, which may lack what is newer."""
     optimizer = {
         f"{name}/{field}": value for name, fields in checkpoint.optimizer.items() for field, value in fields.items()
     }
-    plain = [asdict(checkpoint.card), to_tree(checkpoint.settings), checkpoint.steps, checkpoint.trained]
+    plain = [card, settings, checkpoint.steps, checkpoint.trained]
     return hashlib.sha256(msgspec.json.encode([_digest(optimizer), *plain])).hexdigest()
 
 
@@ -117,6 +121,7 @@ def make_checkpoint(
         blocks=settings.network.blocks,
         channels=settings.network.channels,
         parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
+        precision="int8" if settings.selfplay.precision in ("int8", "auto") else "float32",
     )
     return Checkpoint(card, settings, weights, average, optimizer, steps, trained or {})
 
@@ -142,9 +147,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
     The twin comes first: a checkpoint that is there always has one.
     """
-    network = playing_network(checkpoint)
-    shape = network.shape
-    twin = sealed(to_onnx(network, (shape.planes, *shape.board), checkpoint.card.to_metadata()))
+    twin = inference_file(checkpoint)
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -156,11 +159,25 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "optimizer": checkpoint.optimizer,
         "steps": checkpoint.steps,
         "trained": checkpoint.trained,
-        "checksum": checksum(checkpoint),
+        "checksum": checksum(checkpoint, asdict(checkpoint.card), to_tree(checkpoint.settings)),
     }
     torch.save(content, buffer)
     write_atomically(path.with_suffix(".onnx"), twin)
     write_atomically(path, buffer.getvalue())
+
+
+def inference_file(checkpoint: Checkpoint) -> bytes:
+    """The inference twin: a function of the checkpoint and the game's rules.
+
+    The ranges of an 8-bit twin come from positions of random games: those of self-play give no smaller errors, and are
+    not at hand wherever a model is.
+    """
+    network, ranges = playing_network(checkpoint), None
+    if checkpoint.card.precision == "int8":
+        rules = load_rules(checkpoint.card.spec)
+        planes = rules.encode(random_positions(rules, RANGE_POSITIONS, seed=0))
+        ranges = measured_ranges(network, torch.from_numpy(planes))
+    return sealed(to_onnx(network, checkpoint.card.to_metadata(), ranges))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -219,7 +236,7 @@ def _from_table(table: dict[str, Any], path: Path) -> Checkpoint:
     try:
         checkpoint = _checked(table, path)
         found = fingerprint(checkpoint.weights, checkpoint.average)
-        is_whole = table["version"] < 3 or table["checksum"] == checksum(checkpoint)
+        is_whole = table["version"] < 3 or table["checksum"] == checksum(checkpoint, table["card"], table["settings"])
     except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelDamaged(path, f"{path}: a selfplay model with parts missing or malformed: {error}") from None
     if found != checkpoint.card.fingerprint:

@@ -1,6 +1,6 @@
 """Looks at every node of an inference file before anything runs it: the file may come from a stranger.
 
-Our files hold eight kinds of nodes, a few attributes with known values, and weights as plain numbers
+Our files hold ten kinds of nodes, a few attributes with known values, and weights as plain numbers
 (`onnx_export.py`). Anything else is refused: loops, other libraries' nodes, weights in files elsewhere. No torch.
 """
 
@@ -18,14 +18,22 @@ from selfplay.network.card import ModelCard
 KNOWN: dict[str, dict[str, tuple[object, ...] | None]] = {
     "Add": {},
     "BatchNormalization": {"epsilon": None},
+    "DequantizeLinear": {"axis": (0,)},
     "Conv": {"pads": ((0, 0, 0, 0), (1, 1, 1, 1))},
     "Flatten": {"axis": (1,)},
     "Gemm": {"transB": (1,)},
     "Identity": {},
+    "QuantizeLinear": {},
     "Relu": {},
     "Softmax": {"axis": (-1,)},
 }
-MOST_NODES = 2000  # the largest network that the settings allow has about 600
+WEIGHT_BYTES: dict[int, int] = {
+    onnx.TensorProto.FLOAT: 4,
+    onnx.TensorProto.INT32: 4,
+    onnx.TensorProto.INT8: 1,
+    onnx.TensorProto.UINT8: 1,
+}
+MOST_NODES = 2000  # the largest network that the settings allow has about 1,000
 _ATTRIBUTE = onnx.AttributeProto
 
 
@@ -60,9 +68,10 @@ def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
 def _strange_weight(weight: onnx.TensorProto) -> str | None:
     if weight.data_location != onnx.TensorProto.DEFAULT or weight.external_data:
         return f"the weight {weight.name} lies in another file"
-    if weight.data_type != onnx.TensorProto.FLOAT or any(dim < 1 for dim in weight.dims):
+    size = WEIGHT_BYTES.get(weight.data_type)
+    if size is None or any(dim < 1 for dim in weight.dims):
         return f"the weight {weight.name} is of type {weight.data_type} and shape {list(weight.dims)[:8]}"
-    if 4 * math.prod(weight.dims) != len(weight.raw_data):
+    if size * math.prod(weight.dims) != len(weight.raw_data):
         return f"the weight {weight.name} of shape {list(weight.dims)[:8]} has {len(weight.raw_data)} bytes"
     return None
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from selfplay.config import Settings
 from selfplay.errors import UsageError
 from selfplay.games.game import Rules
+from selfplay.games.random_play import random_positions
 from selfplay.machine import usable_cores
 from selfplay.samples.pool import Samples
 from selfplay.training.parallel_plan import ParallelPlan, Work
@@ -66,16 +66,8 @@ def short_name(plan: ParallelPlan) -> str:
 def random_batches(rules: Rules, *, batch_size: int, count: int, seed: int = 0) -> list[Samples]:
     """Positions of random games with random targets: as much work as real ones."""
     rng = np.random.default_rng(seed)
-    planes: list[npt.NDArray[np.float32]] = []
-    masks: list[npt.NDArray[np.bool_]] = []
-    while len(planes) < batch_size * count:
-        state = rules.start(1)
-        known = rules.describe(state)
-        while known.legal.any():
-            planes.append(rules.encode(state)[0])
-            masks.append(known.legal[0])
-            known = rules.advance(state, np.array([rng.choice(np.flatnonzero(known.legal[0]))], np.int32))
-    board, legal = np.stack(planes[: batch_size * count]), np.stack(masks[: batch_size * count])
+    states = random_positions(rules, batch_size * count, seed=seed)
+    board, legal = rules.encode(states), rules.describe(states).legal
     policy = (legal * (0.05 + rng.random(legal.shape))).astype(np.float32)
     policy /= policy.sum(axis=1, keepdims=True)
     outcome = np.eye(3, dtype=np.float32)[rng.integers(0, 3, len(board))]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from selfplay.config import NetworkSettings, Settings
+from selfplay.config import NetworkSettings, SelfPlaySettings, Settings
 from selfplay.errors import ModelError
 from selfplay.evaluation.evaluator import Positions, read_outputs
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
@@ -12,10 +12,12 @@ from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrained
 
 
-@pytest.fixture(scope="module")
-def model(connect4, tmp_path_factory):
+@pytest.fixture(scope="module", params=["float32", "int8"])
+def model(connect4, tmp_path_factory, request):
     """A model whose heads say something: fresh ones say zero."""
-    settings = Settings(network=NetworkSettings(blocks=2, channels=32))
+    settings = Settings(
+        network=NetworkSettings(blocks=2, channels=32), selfplay=SelfPlaySettings(precision=request.param)
+    )
     checkpoint = untrained(connect4.info, settings)
     generator = torch.Generator().manual_seed(0)
     for name, tensor in checkpoint.average.items():
@@ -52,10 +54,12 @@ def test_rows_of_the_network_do_not_depend_on_the_batch(connect4, model):
 
 def test_torch_and_onnx_runtime_agree(connect4, model):
     positions = random_positions(connect4, 100)
-    ours = OnnxEvaluator(model.with_suffix(".onnx")).evaluate(positions)
+    twin = OnnxEvaluator(model.with_suffix(".onnx"))
+    rounding = {"float32": 1e-5, "int8": 0.05}[twin.card.precision]
+    ours = twin.evaluate(positions)
     theirs = TorchEvaluator(model, device="cpu").evaluate(positions)
-    np.testing.assert_allclose(ours.priors, theirs.priors, atol=1e-5)
-    np.testing.assert_allclose(ours.values, theirs.values, atol=1e-5)
+    np.testing.assert_allclose(ours.priors, theirs.priors, atol=rounding)
+    np.testing.assert_allclose(ours.values, theirs.values, atol=rounding)
 
 
 def test_padding_keeps_rows_of_the_torch_evaluator_apart(connect4, model):

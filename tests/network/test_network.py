@@ -1,11 +1,14 @@
+from dataclasses import asdict
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from torch import nn
 
-from selfplay.config import NetworkSettings, Settings
+from selfplay.config import NetworkSettings, Settings, to_tree
 from selfplay.errors import ModelError
+from selfplay.games.random_play import random_positions
 from selfplay.network.card import check_game, read_onnx_card
 from selfplay.network.checkpoint import (
     checksum,
@@ -16,6 +19,7 @@ from selfplay.network.checkpoint import (
     untrained,
 )
 from selfplay.network.onnx_export import to_onnx
+from selfplay.network.quantization import measured_ranges, quantized, scale_of
 from selfplay.network.resnet import NetworkShape, new_network
 
 
@@ -56,7 +60,7 @@ def test_the_onnx_twin_computes_what_torch_computes(board, actions, blocks, chan
     network.train()
     network(torch.rand(64, 2, *board))  # batch statistics that are not the identity
     network.eval()
-    content = to_onnx(network, (2, *board), {"a": "b"})
+    content = to_onnx(network, {"a": "b"})
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     planes = np.random.default_rng(0).random((33, 2, *board), np.float32)
     logits, outcome = session.run(["policy_logits", "outcome"], {"planes": planes})
@@ -67,17 +71,65 @@ def test_the_onnx_twin_computes_what_torch_computes(board, actions, blocks, chan
     assert session.get_modelmeta().custom_metadata_map == {"a": "b"}
 
 
+@pytest.fixture
+def busy_network(connect4):
+    """A network with weights of every size and batch statistics that are not the identity."""
+    network = new_network(shape((6, 7), 7, blocks=3, channels=16), seed=0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    network.train()
+    network(torch.rand(64, 2, 6, 7))
+    return network.eval()
+
+
+def test_the_8_bit_twin_judges_nearly_as_torch_does(busy_network, connect4):
+    planes = torch.from_numpy(connect4.encode(random_positions(connect4, 256, seed=0)))
+    content = to_onnx(busy_network, {}, measured_ranges(busy_network, planes))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    fresh = connect4.encode(random_positions(connect4, 500, seed=1))
+    logits, outcome = session.run(["policy_logits", "outcome"], {"planes": fresh})
+    with torch.no_grad():
+        expected_logits, expected_outcome = busy_network(torch.from_numpy(fresh))
+    spread = float(expected_logits.std())
+    assert np.abs(logits - expected_logits.numpy()).mean() < 0.05 * spread
+    assert np.abs(outcome - torch.softmax(expected_outcome, -1).numpy()).mean() < 0.02
+    for rows in (1, 7, 32):  # a row's bits do not depend on the rows beside it
+        np.testing.assert_array_equal(
+            session.run(["policy_logits"], {"planes": fresh[:rows]})[0], logits[:rows], strict=True
+        )
+
+
+def test_whole_weights_stand_for_those_of_convolution_and_normalisation(busy_network):
+    block = busy_network.tower[0]
+    whole = quantized(block.first[0], block.first[1])
+    values = torch.from_numpy(whole.weights * whole.sizes[:, None, None, None])
+    features = torch.rand(5, 16, 6, 7)
+    with torch.no_grad():
+        exact = block.first[1](block.first[0](features))
+    found = torch.nn.functional.conv2d(features.double(), values.double(), torch.from_numpy(whole.bias), padding=1)
+    assert whole.weights.min() >= -64
+    assert whole.weights.max() <= 64
+    assert abs(whole.weights).max(axis=(1, 2, 3)).tolist() == [64] * 16
+    assert float((found - exact).abs().mean()) < 0.01 * float(exact.std())
+
+
+@pytest.mark.parametrize("found", [(0.0, 7.3), (-2.0, 5.0), (-3.0, 0.0), (0.0, 0.0)])
+def test_a_scale_covers_its_range_and_stands_for_0_exactly(found):
+    size, zero = (float(part) for part in scale_of(found))
+    low, high = -zero * size, (255 - zero) * size
+    assert low - size / 2 <= found[0] <= low + size / 2
+    assert high - size / 2 <= found[1] <= high + size / 2 or found == (0.0, 0.0)
+
+
+def sum_of(checkpoint):
+    return checksum(checkpoint, asdict(checkpoint.card), to_tree(checkpoint.settings))
+
+
 def test_an_operation_without_an_onnx_form_is_refused():
-    class Strange(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.GELU()
-
-        def forward(self, planes):
-            return self.layer(planes), planes
-
+    network = new_network(shape(), seed=0)
+    network.policy = nn.GELU()
     with pytest.raises(TypeError, match="no ONNX form for GELU"):
-        to_onnx(Strange(), (1, 1, 1), {})
+        to_onnx(network, {})
 
 
 @pytest.fixture
@@ -151,7 +203,7 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
 def test_flipped_bits_in_a_model_are_found(saved, tmp_path):
     """In 60 places of each file; bytes between the parts of a zip file mean nothing, and may be flipped."""
     _, path = saved
-    expected = checksum(load_checkpoint(path))
+    expected = sum_of(load_checkpoint(path))
     rng = np.random.default_rng(0)
     changed = tmp_path / "changed.pt"
     for reader, source in ((load_checkpoint, path), (read_onnx_card, path.with_suffix(".onnx"))):
@@ -164,7 +216,7 @@ def test_flipped_bits_in_a_model_are_found(saved, tmp_path):
             except ModelError:
                 continue
             assert reader is load_checkpoint
-            assert checksum(found) == expected
+            assert sum_of(found) == expected
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path):
@@ -180,7 +232,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
 def test_foreign_onnx_files_are_refused(tmp_path):
     network = new_network(shape(), seed=0).eval()
-    (tmp_path / "a.onnx").write_bytes(to_onnx(network, (2, 6, 7), {}))
+    (tmp_path / "a.onnx").write_bytes(to_onnx(network, {}))
     (tmp_path / "b.onnx").write_bytes(b"\x00nonsense")
     with pytest.raises(ModelError, match="not one that selfplay wrote"):
         read_onnx_card(tmp_path / "a.onnx")
