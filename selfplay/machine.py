@@ -15,6 +15,7 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of glibc's malloc.h
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+_CPUINFO = Path("/proc/cpuinfo")
 _NODES = Path("/sys/devices/system/node")
 
 
@@ -136,6 +137,15 @@ def _parse_cores(text: str) -> set[int]:
         if first:
             found |= set(range(int(first), int(last or first) + 1))
     return found
+
+
+def multiplies_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether the processor multiplies bfloat16 numbers by itself (Linux tells; False elsewhere)."""
+    try:
+        flags = cpuinfo.read_text(errors="replace").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def has_nvidia_gpu() -> bool:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from selfplay.machine import cores_of_nodes, free_memory, resident_megabytes, usable_cores
+from selfplay.machine import cores_of_nodes, free_memory, multiplies_bfloat16, resident_megabytes, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,16 @@ def test_cores_respect_the_control_group(tmp_path, files, cores):
         (tmp_path / name).write_text(text)
     unlimited = usable_cores(tmp_path / "nowhere")
     assert usable_cores(tmp_path) == (unlimited if cores is None else cores)
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [("fpu avx512_bf16 sse", True), ("fpu amx_bf16", True), ("fpu avx512f bf16", False), ("", False)],
+)
+def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, flags, found):
+    (tmp_path / "cpuinfo").write_text(f"model name: x\nflags\t\t: {flags}\n")
+    assert multiplies_bfloat16(tmp_path / "cpuinfo") == found
+    assert not multiplies_bfloat16(tmp_path / "nowhere")
 
 
 def test_memory_is_a_plausible_number_of_megabytes():

@@ -19,7 +19,7 @@ from typing import Any
 from selfplay.config import NetworkSettings, TrainingSettings
 from selfplay.errors import UsageError
 from selfplay.games.game import GameInfo
-from selfplay.machine import free_memory, has_nvidia_gpu, usable_cores
+from selfplay.machine import free_memory, has_nvidia_gpu, multiplies_bfloat16, usable_cores
 
 BYTES = 4  # of a float32
 COPIES = 5  # of every parameter: weight, gradient, AdamW's two moments, moving average
@@ -43,6 +43,7 @@ class Machine:
     memory: float  # bytes of RAM that are free for use
     gpus: int = 0
     gpu_memory: float = 0.0  # bytes of the smallest GPU
+    has_bfloat16: bool = False  # whether the cores multiply such numbers by themselves
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ class ParallelPlan:
 def this_machine() -> Machine:
     """What this process has to train on. Loads torch only where a GPU is there to ask for."""
     if not has_nvidia_gpu():
-        return Machine(usable_cores(), free_memory())
+        return Machine(usable_cores(), free_memory(), has_bfloat16=multiplies_bfloat16())
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     memory = min((torch.cuda.get_device_properties(i).total_memory for i in range(gpus)), default=0)
-    return Machine(usable_cores(), free_memory(), gpus, float(memory))
+    return Machine(usable_cores(), free_memory(), gpus, float(memory), multiplies_bfloat16())
 
 
 def group_sizes(positions: int, size: int) -> list[int]:
@@ -201,7 +202,7 @@ def choose(training: TrainingSettings, work: Work, machine: Machine) -> tuple[Pa
         raise UsageError("training.device = cuda, but this machine has no GPU that torch can use: choose cpu or auto")
     precision = training.precision
     if precision == "auto":
-        precision = "bfloat16" if device == "cuda" else "float32"
+        precision = "bfloat16" if device == "cuda" or machine.has_bfloat16 else "float32"
     mode, ranks, why = (
         _choose_mode(training, work, machine, device)
         if training.mode == "auto"

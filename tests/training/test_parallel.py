@@ -31,7 +31,9 @@ BATCH = 40
 def settings():
     return Settings(
         network=NetworkSettings(blocks=2, channels=8, policy_channels=2, value_channels=2, value_hidden=8),
-        training=TrainingSettings(batch_size=BATCH, micro_batch=10, mode="serial", threads=1, learning_rate=0.01),
+        training=TrainingSettings(
+            batch_size=BATCH, micro_batch=10, mode="serial", threads=1, learning_rate=0.01, precision="float32"
+        ),
     )
 
 

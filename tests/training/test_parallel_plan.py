@@ -72,6 +72,13 @@ def test_auto_fits_machine_and_network(connect4, network, machine, expected):
     assert check(plan, work_of(connect4, network), machine) == []
 
 
+def test_products_are_bfloat16_where_the_hardware_multiplies_them(connect4):
+    for machine in (Machine(2, 16e9, has_bfloat16=True), Machine(2, 16e9, gpus=1, gpu_memory=8e10)):
+        assert chosen(connect4, SMALL, machine)[0].precision == "bfloat16"
+        assert chosen(connect4, SMALL, machine, precision="float32")[0].precision == "float32"
+    assert chosen(connect4, SMALL, TWO_CORES)[0].precision == "float32"
+
+
 def test_small_data_stays_serial(connect4):
     plan, why = chosen(connect4, LARGE, TWO_CORES, games=2)
     assert plan.mode == "serial"
