@@ -176,9 +176,7 @@ class TrainingSettings(Group, frozen=True):
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Meta(
-            description='of products: "float32", "bfloat16", or "auto" = bfloat16 where the hardware multiplies such numbers'
-        ),
+        Meta(description='of products: "float32", "bfloat16", or "auto" = bfloat16 where the hardware has it'),
     ] = "auto"
     compile: Annotated[bool, Meta(description="compile the network with torch.compile (needs a C++ compiler)")] = False
 

@@ -1,0 +1,79 @@
+"""`selfplay` as a worker plays: `ours.py int8|float32`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from driver import NETWORK_BLOCKS, NETWORK_CHANNELS, SIMULATIONS, serve
+
+from selfplay.config import SearchSettings, WorkerSettings, from_tree, preset
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+from selfplay.games.random_play import random_positions
+from selfplay.games.registry import load_rules
+from selfplay.worker.lockstep import Lockstep
+from selfplay.worker.process import spare_the_collector
+
+HASTY_SIMULATIONS = 4
+BATCHES = (8, 32, 64, 128)
+
+
+class Ours:
+    """One worker's games."""
+
+    def __init__(self, model: Path) -> None:
+        rules, worker = load_rules("connect4"), WorkerSettings()
+        self._network = OnnxEvaluator(model, rules.info)
+        cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
+        asked = {"search": {**preset("connect4")["search"], "simulations": SIMULATIONS}}
+        settings: SearchSettings = from_tree(asked, where="peers").search
+        self._lockstep = Lockstep(rules, cached, settings, slots=worker.games_in_parallel, run_seed=0, round_number=1)
+        spare_the_collector()
+        self._play = self._lockstep.play(range(10**9))
+        self._planes = rules.encode(random_positions(rules, max(BATCHES), seed=0))
+
+    games = property(lambda self: self._lockstep.counts.games)
+    moves = property(lambda self: self._lockstep.counts.plies)
+    simulations = property(lambda self: self._lockstep.counts.simulations)
+
+    def advance(self) -> None:
+        next(self._play)
+
+    def warm(self, seconds: float) -> None:
+        """Hasty games first: those that began together would go through their plies in step."""
+        search, start = self._lockstep.search, time.perf_counter()
+        asked, search.simulations = search.simulations, HASTY_SIMULATIONS
+        while time.perf_counter() - start < seconds / 3:
+            self.advance()
+        search.simulations = asked
+        while time.perf_counter() - start < seconds:
+            self.advance()
+
+    def bare(self, seconds: float) -> float:
+        return max(self._passes(batch, seconds / len(BATCHES)) for batch in BATCHES)
+
+    def _passes(self, batch: int, seconds: float) -> float:
+        runs, start = 0, time.perf_counter()
+        while (now := time.perf_counter()) - start < seconds:
+            self._network.run(self._planes[:batch])
+            runs += 1
+        return runs * batch / (now - start)
+
+
+def write_model(precision: str, path: Path) -> None:
+    """An untrained model of the size that all systems play with."""
+    from selfplay.config import Settings
+    from selfplay.network.checkpoint import save_checkpoint, untrained
+
+    network = {"blocks": NETWORK_BLOCKS, "channels": NETWORK_CHANNELS}
+    settings: Settings = from_tree({"network": network, "selfplay": {"precision": precision}}, where="peers")
+    save_checkpoint(untrained(load_rules("connect4").info, settings), path)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "write":  # by a process of its own: a worker holds no torch
+        write_model(sys.argv[2], Path(sys.argv[3]))
+    else:
+        serve(Ours(Path(sys.argv[1])))
