@@ -118,10 +118,8 @@ def report(found: list[Change], *, least: float, everything: bool, console: Cons
         verdict = change.verdict(least)
         if verdict or everything:
             colour = {"better": "green", "worse": "red"}.get(verdict, "")
-            figures = (
-                f"{side['median']:,} ({side['low']:,}–{side['high']:,})" for side in (change.before, change.after)
-            )
-            table.add_row(change.name, *figures, f"{change.share:+.1%}", verdict, style=colour)
+            sides = (f"{side['median']:,} ({side['low']:,}–{side['high']:,})" for side in change[1:])
+            table.add_row(change.name, *sides, f"{change.share:+.1%}", verdict, style=colour)
     if table.row_count:
         console.print(table)
     counted = [change.verdict(least) for change in found]

@@ -20,8 +20,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 import venv
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +27,12 @@ from typing import Any
 
 from figures import figure
 from machine import facts
+from players import SYSTEMS, Player, fresh_model
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-SYSTEMS = HERE / "peer_systems"
 ENVIRONMENTS = HERE / ".environments"
 OURS = "selfplay"
 
@@ -44,9 +42,8 @@ class System:
     """A system under comparison, and what was measured of it."""
 
     name: str
-    driver: str  # in peer_systems/
-    arguments: list[str]
-    requirements: str  # in peer_systems/; empty = this project's own environment
+    driver: list[str]  # file in peer_systems/, with its arguments
+    requirements: str = ""  # in peer_systems/; empty = this project's own environment
     start_up_seconds: float = 0.0
     memory_megabytes: float = 0.0
     turns: list[dict[str, float]] = field(default_factory=list)
@@ -59,16 +56,16 @@ class System:
 
 def systems(models: dict[str, Path]) -> list[System]:
     """All systems; ours plays with these inference files."""
-    ours = [System(f"{OURS} {precision}", "ours.py", [str(path)], "") for precision, path in models.items()]
+    ours = [System(f"{OURS} {precision}", ["ours.py", "play", str(path)]) for precision, path in models.items()]
     mctx = [
-        System(f"mctx {policy} batch {batch}", "mctx_pgx.py", [policy, str(batch)], "mctx_pgx.txt")
+        System(f"mctx {policy} batch {batch}", ["mctx_pgx.py", policy, str(batch)], "mctx_pgx.txt")
         for policy in ("puct", "gumbel")
         for batch in (1, 16, 64, 256)
     ]
     others = [
-        System("plain PyTorch loop", "plain_torch.py", [], ""),
-        System("OpenSpiel linen", "openspiel.py", ["linen"], "openspiel.txt"),
-        System("OpenSpiel nnx", "openspiel.py", ["nnx"], "openspiel.txt"),
+        System("plain PyTorch loop", ["plain_torch.py"]),
+        System("OpenSpiel linen", ["openspiel.py", "linen"], "openspiel.txt"),
+        System("OpenSpiel nnx", ["openspiel.py", "nnx"], "openspiel.txt"),
     ]
     return [*ours, *mctx, *others]
 
@@ -91,48 +88,12 @@ def python_of(requirements: str, console: Console) -> Path:
     return python
 
 
-class Process:
-    """A system that plays when it is told to."""
-
-    def __init__(self, system: System, python: Path, core: int) -> None:
-        self._system, started = system, time.perf_counter()
-        alone = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
-        self._child = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), python, SYSTEMS / system.driver, *system.arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **alone, "JAX_PLATFORMS": "cpu"},
-        )
-        self._answer()  # ready
-        system.start_up_seconds = round(time.perf_counter() - started, 2)
-
-    def ask(self, what: str, seconds: float) -> dict[str, float]:
-        """What was done in so many seconds."""
-        assert self._child.stdin is not None
-        self._child.stdin.write(f"{what} {seconds}\n")
-        self._child.stdin.flush()
-        return self._answer()
-
-    def turn(self, seconds: float) -> None:
-        """The network alone, then a turn of play."""
-        self._system.bare.append(self.ask("bare", seconds / 4)["passes_per_second"])
-        self._system.turns.append(self.ask("play", seconds))
-
-    def close(self) -> None:
-        """Note the most memory it held, and end it."""
-        status = Path(f"/proc/{self._child.pid}/status").read_text()
-        self._system.memory_megabytes = round(int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
-        self._child.communicate()
-
-    def _answer(self) -> dict[str, float]:
-        assert self._child.stdout is not None
-        line = self._child.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self._system.name} ended; run peer_systems/{self._system.driver} by hand to see why")
-        answer: dict[str, float] = json.loads(line)
-        return answer
+def start(system: System, python: Path, core: int, console: Console) -> Player:
+    """The system, ready to play."""
+    console.print(f"starting {system.name}")
+    player = Player(system.driver, core=core, python=python)
+    system.start_up_seconds = round(player.start_up_seconds, 2)
+    return player
 
 
 def ratios(ours: System, theirs: list[System]) -> list[float]:
@@ -204,27 +165,21 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(stderr=True)
     core = arguments.core if arguments.core is not None else max(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder:
-        models = {precision: Path(folder) / f"{precision}.onnx" for precision in ("int8", "float32")}
-        for precision, path in models.items():
-            subprocess.run(
-                [sys.executable, SYSTEMS / "ours.py", "write", precision, path.with_suffix(".pt")], check=True
-            )
-        wanted = tuple(arguments.only.split(","))
-        chosen = [system for system in systems(models) if system.name.startswith(wanted)]
+    with fresh_model(5, 64, "int8") as int8, fresh_model(5, 64, "float32") as float32:
+        wanted, known = tuple(arguments.only.split(",")), systems({"int8": int8, "float32": float32})
+        chosen = [system for system in known if system.name.startswith(wanted)]
         pythons = {name: python_of(name, console) for name in dict.fromkeys(system.requirements for system in chosen)}
-        processes = []
-        for system in chosen:
-            console.print(f"starting {system.name}")
-            processes.append(Process(system, pythons[system.requirements], core))
-        for process in processes:
-            process.ask("warm", arguments.seconds)
+        players = [start(system, pythons[system.requirements], core, console) for system in chosen]
+        for player in players:
+            player.ask("warm", arguments.seconds)
         for number in range(arguments.turns):
             console.print(f"turn {number + 1} of {arguments.turns}")
-            for process in processes:
-                process.turn(arguments.seconds)
-        for process in processes:
-            process.close()
+            for system, player in zip(chosen, players, strict=True):
+                system.bare.append(player.ask("bare", arguments.seconds / 4)["passes_per_second"])
+                system.turns.append(player.ask("play", arguments.seconds))
+        for system, player in zip(chosen, players, strict=True):
+            system.memory_megabytes = round(player.most_megabytes())
+            player.close()
     rows, compared = [row(system) for system in chosen], comparisons(chosen)
     report(rows, compared, console)
     print(json.dumps({"benchmark": "peers", "machine": facts(), "systems": rows, "comparisons": compared}, indent=1))

@@ -23,7 +23,7 @@ from rich.console import Console
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 # Name -> arguments. Runs under fire, long runs and strength are not about speed, and have commands of their own.
-BENCHMARKS = {
+BENCHMARKS: dict[str, list[str]] = {
     "selfplay_speed": [],
     "training_speed": [],
     "scaling": [],
@@ -51,14 +51,22 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     console, now = Console(stderr=True), datetime.now(UTC)
     path = arguments.out or RESULTS / f"{now:%Y-%m-%d}_{commit().rstrip('+')}.json"
+    results: dict[str, object] = {}
+    seconds: dict[str, int] = {}
     command = " ".join(["python", "benchmarks/run.py", *sys.argv[1:]])
-    result = {"command": command, "time": f"{now:%Y-%m-%dT%H:%MZ}", "machine": facts(), "results": {}, "seconds": {}}
+    result = {
+        "command": command,
+        "time": f"{now:%Y-%m-%dT%H:%MZ}",
+        "machine": facts(),
+        "results": results,
+        "seconds": seconds,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         console.rule(name)
         started = time.monotonic()
-        result["results"][name] = run(name, extra)  # type: ignore[index]  # a dictionary of many kinds of values
-        result["seconds"][name] = round(time.monotonic() - started)  # type: ignore[index]  # likewise
+        results[name] = run(name, extra)
+        seconds[name] = round(time.monotonic() - started)
         path.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"written: {path}")
 

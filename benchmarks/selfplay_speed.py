@@ -1,6 +1,6 @@
-"""How fast Connect Four self-play is against the bare network on the same core, and two workers against one.
+"""How fast Connect Four self-play is against the bare network on the same core.
 
-    python benchmarks/selfplay_speed.py                      the table in README.md
+    python benchmarks/selfplay_speed.py                      the table in README.md, about 8 minutes
     python benchmarks/selfplay_speed.py --model model.pt     with a trained model instead of untrained ones
 
 Simulations/s of self-play and forward passes/s of the same network alone (at its best batch size, in the same ONNX
@@ -10,7 +10,7 @@ comes and goes in seconds, then slows both. Only simulations that were made coun
 do not.
 The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
 untrained one prefers nothing, so that its games share the least and the cache helps the least.
-For two workers, the same work runs in one process on one core and in two on two cores, in turns.
+"Outside" is what a simulation costs besides the network: 1 / simulations/s less what its share of evaluations takes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,8 +25,11 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from figures import figure
+from machine import facts
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -53,17 +55,26 @@ class Case:
 
     blocks: int
     channels: int
+    precision: str
     simulations: int
     cache: bool
     rounds: int  # of training before the measurement; 0 = untrained
-    floor: float | None  # the ratio that this project promises
+    floor: float | None = None  # the ratio that this project promises
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        cache = "" if self.cache else " without cache"
+        return f"{self.blocks}x{self.channels} {self.precision} round {self.rounds} {self.simulations} visits{cache}"
 
 
 CASES = (
-    Case(5, 64, 100, True, 0, 1.3),
-    Case(5, 64, 100, False, 0, 0.9),
-    Case(4, 32, 64, True, 10, 1.3),
-    Case(4, 32, 64, True, 0, 1.3),
+    Case(5, 64, "float32", 100, True, 0, 1.6),
+    Case(5, 64, "float32", 100, False, 0, 0.95),
+    Case(5, 64, "int8", 100, True, 0),
+    Case(4, 32, "float32", 64, True, 10, 1.7),
+    Case(4, 32, "int8", 64, True, 10),
+    Case(4, 32, "int8", 64, True, 0),
 )
 
 
@@ -120,72 +131,39 @@ class Bench:
         return runs * batch / (now - start)
 
 
-def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str, object]:
+def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """The figures of one case, medians over the turns."""
     bench = Bench(case, model, arguments.games)
     bench.spread(arguments.seconds)
     bench.selfplay(arguments.seconds)  # fills the cache
     counts = bench.cached.counts
     counts.reset()
+    simulations = bench.lockstep.counts.simulations
     best = bench.best_batch()
     turns = [bench.turn(best, arguments.seconds) for _ in range(arguments.turns)]
-    ratios = [simulations / passes for passes, simulations in turns]
+    evaluated = counts.evaluated / (bench.lockstep.counts.simulations - simulations)
+    outside = [1e6 / simulations - evaluated * 1e6 / passes for passes, simulations in turns]
     return {
+        "name": case.name,
         **asdict(case),
-        "simulations_per_second": round(statistics.median(simulations for _, simulations in turns)),
-        "forward_passes_per_second": round(statistics.median(passes for passes, _ in turns)),
+        "simulations_per_second": figure([simulations for _, simulations in turns], places=0),
+        "forward_passes_per_second": figure([passes for passes, _ in turns], places=0),
+        "ratio": figure([simulations / passes for passes, simulations in turns]),
+        "outside_microseconds": figure(outside, places=2),
         "best_batch": best,
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_lowest": round(min(ratios), 3),
-        "ratio_highest": round(max(ratios), 3),
-        "evaluated_share_of_leaves": round(counts.evaluated / counts.lookups, 3),
+        "evaluated_per_simulation": round(evaluated, 3),
     }
-
-
-def scaling(model: Path, arguments: argparse.Namespace) -> dict[str, object]:
-    """Simulations/s of two pinned processes over those of one, in turns."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    ratios = []
-    for _ in range(arguments.turns):
-        alone = statistics.mean(sum(run_together([core], model, arguments)) for core in cores)
-        ratios.append(sum(run_together(cores, model, arguments)) / alone)
-    return {"two_workers_over_one": round(statistics.median(ratios), 3), "turns": [round(ratio, 3) for ratio in ratios]}
-
-
-def run_together(cores: list[int], model: Path, arguments: argparse.Namespace) -> list[float]:
-    """Simulations/s of one process on each of the cores, all at once."""
-    command = [sys.executable, __file__, "--one", str(model), "--seconds", str(arguments.seconds)]
-    processes = [
-        subprocess.Popen([*command, "--core", str(core)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
-        for core in cores
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()  # warm
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [float(process.communicate()[0]) for process in processes]
-
-
-def one(arguments: argparse.Namespace) -> None:
-    """A process of `scaling`: warm up, wait for the word, measure, print."""
-    os.sched_setaffinity(0, {arguments.core})
-    bench = Bench(CASES[-1], Path(arguments.one), arguments.games)
-    bench.spread(1.0)
-    bench.selfplay(1.0)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(bench.selfplay(arguments.seconds), flush=True)
 
 
 def model_of(case: Case, folder: Path) -> Path:
     """The inference file of a network of the case's size, trained by the preset for as long as the case asks."""
-    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}.pt"
+    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}_{case.precision}.pt"
+    if path.exists():
+        return inference_twin(path)
     if case.rounds:
         command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
-        command += ["--model", path, "--data", folder / "run", "--final-games", 0]
+        command += ["--set", f"selfplay.precision={case.precision}"]
+        command += ["--model", path, "--data", path.with_suffix(""), "--final-games", 0]
         subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
         return inference_twin(path)
     from selfplay.network.checkpoint import save_checkpoint, untrained
@@ -193,64 +171,59 @@ def model_of(case: Case, folder: Path) -> Path:
     settings = Settings(
         network=NetworkSettings(blocks=case.blocks, channels=case.channels),
         search=SearchSettings(simulations=case.simulations),
+        selfplay=from_tree({"selfplay": {"precision": case.precision}}, where="case").selfplay,
     )
     save_checkpoint(untrained(load_rules("connect4").info, settings), path)
     return inference_twin(path)
 
 
-def report(rows: list[dict[str, object]], workers: dict[str, object], console: Console) -> None:
+def report(rows: list[dict[str, Any]], console: Console) -> None:
     """The table for people."""
     table = Table(title="Connect Four self-play, one core", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("network", "rounds", "visits", "cache", "sims/s", "passes/s", "ratio", "turns", "promised"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("network", "sims/s", "passes/s", "evaluated", "outside µs", "ratio", "quartiles", "promised"):
+        table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for row in rows:
+        ratio = row["ratio"]
         table.add_row(
-            f"{row['blocks']}x{row['channels']}",
-            str(row["rounds"]),
-            str(row["simulations"]),
-            "on" if row["cache"] else "off",
-            f"{row['simulations_per_second']:,}",
-            f"{row['forward_passes_per_second']:,}",
-            f"{row['ratio']:.2f}",
-            f"{row['ratio_lowest']:.2f}–{row['ratio_highest']:.2f}",
+            row["name"],
+            f"{row['simulations_per_second']['median']:,.0f}",
+            f"{row['forward_passes_per_second']['median']:,.0f}",
+            f"{row['evaluated_per_simulation']:.0%}",
+            f"{row['outside_microseconds']['median']:.1f}",
+            f"{ratio['median']:.2f}",
+            f"{ratio['low']:.2f}–{ratio['high']:.2f}",
             f">= {row['floor']}" if row["floor"] else "-",
         )
     console.print(table)
-    if workers:
-        console.print(f"two workers on two cores over one: {workers['two_workers_over_one']} (promised: >= 1.9)")
+
+
+def cases_of(model: Path) -> dict[Case, Path]:
+    """A given model, with and without the cache."""
+    path = inference_twin(model)
+    card = OnnxEvaluator(path).card
+    sizes = (card.blocks, card.channels, card.precision, card.simulations)
+    return {Case(*sizes, cache, card.round): path for cache in (True, False)}
 
 
 def main() -> None:
     """Run all cases and print the table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a trained Connect Four model, instead of untrained networks")
+    parser.add_argument("--model", type=Path, help="a trained Connect Four model, instead of those of the table")
     parser.add_argument("--turns", type=int, default=7, help="turns of each case (default 7)")
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each kind in a turn (default 4)")
     parser.add_argument("--games", type=int, default=WorkerSettings().games_in_parallel, help="games side by side")
-    parser.add_argument("--core", type=int, help="core to run on (default: the first)")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, help="core to run on (default: the last)")
     arguments = parser.parse_args()
-    if arguments.one:
-        return one(arguments)
-    console = Console(stderr=True)
     usable = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
-        cases: tuple[Case, ...] = CASES
         if arguments.model:
-            path = inference_twin(arguments.model)
-            card = OnnxEvaluator(path).card
-            sizes = (card.blocks, card.channels, card.simulations)
-            cases = tuple(Case(*sizes, cache, card.round, None) for cache in (True, False))
-            models = dict.fromkeys(cases, path)
+            models = cases_of(arguments.model)
         else:
-            models = {case: model_of(case, Path(folder)) for case in cases}
-        os.sched_setaffinity(0, {arguments.core if arguments.core is not None else min(usable)})
-        rows = [measure(case, models[case], arguments) for case in cases]
-        os.sched_setaffinity(0, usable)
-        workers = scaling(models[cases[-1]], arguments) if len(usable) > 1 else {}
-    report(rows, workers, console)
-    print(json.dumps({"machine": platform.processor() or platform.machine(), "cases": rows, **workers}))
-    return None
+            models = {case: model_of(case, Path(folder)) for case in CASES}
+        os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
+        rows = [measure(case, model, arguments) for case, model in models.items()]
+    report(rows, Console(stderr=True))
+    print(json.dumps({"machine": facts(), "cases": rows}, indent=1))
 
 
 if __name__ == "__main__":

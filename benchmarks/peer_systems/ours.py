@@ -1,4 +1,4 @@
-"""`selfplay` as a worker plays: `ours.py int8|float32`."""
+"""`selfplay` as a worker plays: `ours.py play MODEL.onnx`; `ours.py write MODEL.pt BLOCKS CHANNELS PRECISION`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from driver import NETWORK_BLOCKS, NETWORK_CHANNELS, SIMULATIONS, serve
+from driver import SIMULATIONS, serve
 
 from selfplay.config import SearchSettings, WorkerSettings, from_tree, preset
 from selfplay.evaluation.cache import CachedEvaluator
@@ -62,18 +62,18 @@ class Ours:
         return runs * batch / (now - start)
 
 
-def write_model(precision: str, path: Path) -> None:
-    """An untrained model of the size that all systems play with."""
+def write_model(path: Path, blocks: int, channels: int, precision: str) -> None:
+    """An untrained model."""
     from selfplay.config import Settings
     from selfplay.network.checkpoint import save_checkpoint, untrained
 
-    network = {"blocks": NETWORK_BLOCKS, "channels": NETWORK_CHANNELS}
+    network = {"blocks": blocks, "channels": channels}
     settings: Settings = from_tree({"network": network, "selfplay": {"precision": precision}}, where="peers")
     save_checkpoint(untrained(load_rules("connect4").info, settings), path)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "write":  # by a process of its own: a worker holds no torch
-        write_model(sys.argv[2], Path(sys.argv[3]))
+        write_model(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     else:
-        serve(Ours(Path(sys.argv[1])))
+        serve(Ours(Path(sys.argv[2])))

@@ -30,7 +30,7 @@ from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.bell import FolderBell
-from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, quarantine
+from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 LEAST_LISTING_SECONDS = 1.0  # between two looks while all workers play
@@ -295,7 +295,12 @@ class Coordinator:
     def _sweep(self) -> None:
         """Take in batch files that landed; those that cannot be used go to quarantine."""
         self._last_listing, self._crew.something_landed = time.monotonic(), False
-        sweep = self._collector.sweep()
+        found = [self._take_in(sweep) for sweep in self._collector.sweeps()]
+        if any(found):
+            self._crew.tell_trainer({"do": "collect"})
+
+    def _take_in(self, sweep: Sweep) -> int:
+        """The number of new games in a sweep, of which everybody is told who has to know."""
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
             self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
@@ -309,8 +314,7 @@ class Coordinator:
         for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
             path.unlink(missing_ok=True)
             self._events.add(event_types.Copy(worker=path.parent.name, file=path.name))
-        if sweep.games:
-            self._crew.tell_trainer({"do": "collect"})
+        return len(sweep.games)
 
     # --- telling ---------------------------------------------------------------------------------------------
 

@@ -187,22 +187,21 @@ def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
     return [figure for pair in enumerate(weights.tolist()) if pair[1] for figure in pair]
 
 
-def dense_policy(pairs: list[int], num_actions: int) -> npt.NDArray[np.float32]:
-    """Probabilities [A] from action, weight, action, weight, …"""
-    policy = np.zeros(num_actions, np.float32)
-    policy[pairs[::2]] = pairs[1::2]
-    policy /= policy.sum()
-    return policy
+def flat_policies(
+    policies: list[list[int]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """How many pairs each policy has [plies]; actions and weights of all pairs, one policy after the other."""
+    lengths = np.fromiter(map(len, policies), np.int64, len(policies))
+    flat = np.fromiter(chain.from_iterable(policies), np.int64, int(lengths.sum()))
+    return lengths // 2, flat[::2], flat[1::2]
 
 
 def _policies_are_good(policies: list[list[int]], legal: npt.NDArray[np.bool_]) -> bool:
     """What `_check_policy` asks of each ply, for all at once: a run's coordinator asks it of every game."""
-    lengths = [len(policy) for policy in policies]
-    if any(length == 0 or length % 2 for length in lengths):
+    if any(len(policy) == 0 or len(policy) % 2 for policy in policies):
         return False
-    flat = np.fromiter(chain.from_iterable(policies), np.int64, sum(lengths))
-    actions, weights = flat[::2], flat[1::2]
-    plies = np.repeat(np.arange(len(policies)), [length // 2 for length in lengths])
+    pairs, actions, weights = flat_policies(policies)
+    plies = np.repeat(np.arange(len(policies)), pairs)
     is_rising = (np.diff(actions) > 0) | (np.diff(plies) > 0)
     in_range = bool(weights.min() >= 1 and actions.max() < legal.shape[1])
     return in_range and bool(is_rising.all() and legal[plies, actions].all())

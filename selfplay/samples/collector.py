@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from selfplay.games.game import Advanced, Rules, States
 from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, game_seed, read_batch
 
 GameId = tuple[int, int]  # (round, number)
+FILES_AT_ONCE = 100  # in one sweep
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Rejected:
 
 @dataclass
 class Sweep:
-    """What one look at the folders brought."""
+    """What a look into some files brought."""
 
     games: list[CheckedGame] = field(default_factory=list)  # new ones, in order of file and place
     accepted: list[Path] = field(default_factory=list)
@@ -98,9 +99,19 @@ class BatchCollector:
 
         Raises what `model_of_round` raises; nothing counts as taken in then.
         """
+        return self._sweep(self._unseen())
+
+    def sweeps(self) -> Iterator[Sweep]:
+        """As `sweep`, some files at a time: a run with a million positions has more games than one wants to hold as
+        they stand in the files."""
+        unseen = self._unseen()
+        for first in range(0, len(unseen), FILES_AT_ONCE):
+            yield self._sweep(unseen[first : first + FILES_AT_ONCE])
+
+    def _sweep(self, paths: list[Path]) -> Sweep:
         sweep = Sweep()
         try:
-            for path in self._unseen():
+            for path in paths:
                 self._take_in(path, sweep)
         except BaseException:
             self._seen.difference_update(sweep.accepted, sweep.copies)

@@ -1,8 +1,9 @@
 """`TrainingDataPool`: the positions of a run's games, and shuffled minibatches out of the replay window.
 
 Games count in order of (round, number), whatever file or worker they came from: what is drawn is a function of the
-games, the settings and the generator. Games that the window has left behind are let go; only
-their lengths stay. Letters: n positions, P planes, H × W board, A actions, S symmetries.
+games, the settings and the generator. Games that the window has left behind are let go; only their lengths stay. What
+is held is small (`positions.py`); planes and masks are made when they are drawn. Letters: n positions, P planes,
+H × W board, A actions, S symmetries.
 """
 
 from __future__ import annotations
@@ -16,14 +17,11 @@ import numpy.typing as npt
 
 from selfplay.config import TrainingSettings
 from selfplay.errors import BatchError
-from selfplay.games.game import States
 from selfplay.games.symmetry import tables
-from selfplay.samples.batch_file import dense_policy
-from selfplay.samples.collector import BatchCollector, CheckedGame, GameId, RunIdentity
+from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
+from selfplay.samples.positions import Positions, dense, joined, piece, positions_of, sparse
 from selfplay.samples.weights import merge_duplicates, position_weights
 from selfplay.samples.window import newest_games, window_size
-
-WIN, DRAW, LOSS = 0, 1, 2  # columns of outcome targets
 
 
 class Samples(NamedTuple):
@@ -36,26 +34,21 @@ class Samples(NamedTuple):
     weight: npt.NDArray[np.float32]  # [n] how much each counts, 1 on average over the window
 
 
-class _GamePositions(NamedTuple):
-    """One game's positions, small: planes are made when they are drawn."""
-
-    states: States  # [plies]
-    legal: npt.NDArray[np.bool_]  # [plies, A]
-    policy: npt.NDArray[np.float32]  # [plies, A]
-    outcome: npt.NDArray[np.int8]  # [plies] column of the target
-    keys: npt.NDArray[np.uint64]  # [plies, 2] 128-bit hash of each state
-
-
 class Window(NamedTuple):
     """The positions a round is trained on."""
 
-    states: States  # [n]
-    legal: npt.NDArray[np.bool_]  # [n, A]
-    policy: npt.NDArray[np.float32]  # [n, A]
-    outcome: npt.NDArray[np.float32]  # [n, 3]
+    positions: Positions  # [n]
+    ends: npt.NDArray[np.int64]  # [n] where the pairs of each position's policy end
     weight: npt.NDArray[np.float32]  # [n]
     new_positions: int  # of the newest round
     total_positions: int  # ever played
+
+
+class _Place(NamedTuple):
+    """Where a game lies in the columns."""
+
+    rows: slice
+    pairs: slice
 
 
 class TrainingDataPool:
@@ -73,17 +66,20 @@ class TrainingDataPool:
         self._collector = BatchCollector(list_files, identity)
         self._rules = identity.rules
         self._settings = settings
-        self._games: dict[GameId, _GamePositions] = {}
+        self._landed: dict[GameId, Positions] = {}  # since the last window
+        self._places: dict[GameId, _Place] = {}  # of the games before, in order of their numbers
+        self._positions: Positions | None = None  # of these games
         self._lengths: dict[GameId, int] = {}  # plies of every game there is
         self._boards, self._actions = tables(identity.rules.info.symmetries)
 
     def collect(self) -> int:
         """Take in new batch files; the number of new games. Files that cannot be used are left where they are."""
-        sweep = self._collector.sweep()
-        for game in sweep.games:
-            self._games[game.id] = self._positions_of(game)
-            self._lengths[game.id] = len(game.states)
-        return len(sweep.games)
+        before = len(self._lengths)
+        for sweep in self._collector.sweeps():
+            for game in sweep.games:
+                self._landed[game.id] = positions_of(game)
+                self._lengths[game.id] = len(game.states)
+        return len(self._lengths) - before
 
     def window(self, round_number: int) -> Window:
         """The replay window as it stands when `round_number` is trained.
@@ -102,61 +98,78 @@ class TrainingDataPool:
         total = sum(lengths)
         first = newest_games(lengths, window_size(total, self._settings))
         chosen = ids[first:]
-        if any(game not in self._games for game in chosen):  # an older round, whose games were let go
+        if any(game not in self._places and game not in self._landed for game in chosen):  # an older round, let go
             self._collector = BatchCollector(self._list_files, self._identity)
+            self._landed, self._places = {}, {}
             self.collect()
             return self.window(round_number)
-        self._games = {game: positions for game, positions in self._games.items() if game >= chosen[0]}
-        columns = zip(*(self._games[game] for game in chosen), strict=True)
         new = sum(length for game, length in zip(ids, lengths, strict=True) if game[0] == round_number)
-        states, legal, policy, column, keys = (np.concatenate(parts) for parts in columns)
-        outcome = np.eye(3, dtype=np.float32)[column]
-        lengths = lengths[first:]
+        positions = self._keep_from(chosen)
         weight = position_weights(
             self._settings,
-            games=np.repeat(np.arange(len(chosen)), lengths),
-            plies=np.concatenate([np.arange(length) for length in lengths]),
-            outcomes=outcome,
+            games=np.repeat(np.arange(len(chosen)), lengths[first:]),
+            plies=np.concatenate([np.arange(length) for length in lengths[first:]]),
+            outcomes=positions.outcome,
         )
-        window = Window(states, legal, policy, outcome, weight, new, total)
-        return window if self._settings.duplicates == 1.0 else self._merged(window, keys)
+        if self._settings.duplicates != 1.0:
+            positions, weight = self._merged(positions, weight)
+        return Window(positions, np.cumsum(positions.pairs, dtype=np.int64), weight, new, total)
 
-    def _merged(self, window: Window, keys: npt.NDArray[np.uint64]) -> Window:
-        rows, policy, outcome, weight = merge_duplicates(
-            keys, window.policy, window.outcome, window.weight, exponent=self._settings.duplicates
-        )
-        states, legal = window.states[rows], window.legal[rows]
-        return window._replace(states=states, legal=legal, policy=policy, outcome=outcome, weight=weight)
+    def _keep_from(self, chosen: list[GameId]) -> Positions:
+        """The positions of these games, which begin with the oldest to keep; older games are let go."""
+        if self._landed or next(iter(self._places), None) != chosen[0]:
+            kept = sorted(game for game in {**self._places, **self._landed} if game >= chosen[0])
+            parts = [self._landed[game] if game in self._landed else self._piece(self._places[game]) for game in kept]
+            self._positions, self._landed = joined(parts), {}
+            row_ends = np.cumsum([len(part.states) for part in parts]).tolist()
+            pair_ends = np.cumsum([len(part.actions) for part in parts]).tolist()
+            self._places = {
+                game: _Place(slice(row, row_end), slice(pair, pair_end))
+                for game, row, row_end, pair, pair_end in zip(
+                    kept, [0, *row_ends], row_ends, [0, *pair_ends], pair_ends, strict=False
+                )
+            }
+        last = self._places[chosen[-1]]
+        return self._piece(_Place(slice(0, last.rows.stop), slice(0, last.pairs.stop)))
+
+    def _piece(self, place: _Place) -> Positions:
+        assert self._positions is not None
+        return piece(self._positions, *place)
+
+    def _merged(
+        self, positions: Positions, weight: npt.NDArray[np.float32]
+    ) -> tuple[Positions, npt.NDArray[np.float32]]:
+        """Equal positions made one."""
+        everything = np.arange(len(positions.states))
+        policy = dense(positions, np.cumsum(positions.pairs), everything, actions=self._rules.info.num_actions)
+        keys = self._rules.describe(positions.states.copy()).keys
+        exponent = self._settings.duplicates
+        rows, policy, outcome, weight = merge_duplicates(keys, policy, positions.outcome, weight, exponent=exponent)
+        return Positions(positions.states[rows], *sparse(policy), outcome), weight
 
     def minibatches(self, window: Window, *, steps: int, rng: np.random.Generator) -> Iterator[Samples]:
         """`steps` minibatches: every position once before any comes again, each under a random symmetry."""
-        size = min(self._settings.batch_size, len(window.states))
+        count = len(window.weight)
+        size = min(self._settings.batch_size, count)
         order = np.empty(0, np.int64)
         for _ in range(steps):
             if len(order) < size:
-                order = np.concatenate([order, rng.permutation(len(window.states))])
+                order = np.concatenate([order, rng.permutation(count)])
             rows, order = order[:size], order[size:]
             yield self._samples(window, rows, rng.integers(len(self._boards), size=size))
 
     def _samples(self, window: Window, rows: npt.NDArray[np.int64], symmetries: npt.NDArray[np.int64]) -> Samples:
         """The positions in these rows, each transformed."""
-        planes = self._rules.encode(window.states[rows])
+        states = window.positions.states[rows]
+        planes, legal = self._rules.encode(states), self._rules.describe(states).legal
+        policy = dense(window.positions, window.ends, rows, actions=legal.shape[1])
         flat = planes.reshape(*planes.shape[:2], -1)
         turned = np.take_along_axis(flat, self._boards[symmetries][:, None, :], axis=2)
         actions = self._actions[symmetries]
         return Samples(
             turned.reshape(planes.shape),
-            np.take_along_axis(window.legal[rows], actions, axis=1),
-            np.take_along_axis(window.policy[rows], actions, axis=1),
-            window.outcome[rows],
+            np.take_along_axis(legal, actions, axis=1),
+            np.take_along_axis(policy, actions, axis=1),
+            window.positions.outcome[rows],
             window.weight[rows],
-        )
-
-    def _positions_of(self, game: CheckedGame) -> _GamePositions:
-        record = game.record
-        policy = [dense_policy(pairs, self._rules.info.num_actions) for pairs in record.policies]
-        # Seen by the player to move in each position, not by ply: a player may move twice running.
-        result = np.where(game.known.to_move == 0, record.outcome, -record.outcome)
-        return _GamePositions(
-            game.states, game.known.legal, np.array(policy), (1 - result).astype(np.int8), game.known.keys
         )

@@ -29,6 +29,7 @@ from selfplay.network.card import check_game
 from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint, untrained
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
+from selfplay.samples.ahead import ahead
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import Samples, TrainingDataPool
 from selfplay.training.recovery import Recovery
@@ -108,7 +109,7 @@ class TrainerService:
         seed = [self._settings.selfplay.seed, round_number, _TRAINING_STREAM]
 
         def batches() -> Iterator[Samples]:
-            return self._pool.minibatches(window, steps=steps, rng=np.random.default_rng(seed))
+            return ahead(self._pool.minibatches(window, steps=steps, rng=np.random.default_rng(seed)))
 
         statistics = RoundStatistics(trainer.plan, steps)
         started = reported = time.monotonic()
@@ -132,7 +133,7 @@ class TrainerService:
             "round": round_number,
             "fingerprint": checkpoint.card.fingerprint,
             "steps": steps,
-            "window": len(window.states),
+            "window": len(window.weight),
             "positions": window.total_positions,
             "seconds": round(seconds, 3),
             "line": statistics.line(seconds),

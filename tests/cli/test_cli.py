@@ -131,8 +131,9 @@ def test_a_position_is_analysed(model, tmp_path):
     assert "player 1 to move" in text
     assert "the network's chances: win" in text
     table = text[text.index("move  visits") :].splitlines()
-    assert len(table) == 3
-    assert table[1].split()[0] == "3", "the winning move first"
+    assert [line.split()[0] for line in table[1:]] == ["3"], "it wins at once: no other move is looked at"
+    table = run("analyse", model, "--moves", "5", "--simulations", 200, "--top", 2, cwd=tmp_path).splitlines()
+    assert len(table[table.index(next(line for line in table if line.startswith("move  visits"))) :]) == 3
     opinion = json.loads(run("analyse", model, "--moves", "1,4,2,5", "--json", cwd=tmp_path))
     assert opinion["options"][0]["line"] == ["3"]
     assert opinion["simulations"] == 800

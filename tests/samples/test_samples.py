@@ -19,8 +19,8 @@ from selfplay.samples.batch_file import (
     GameRecord,
     check_game_record,
     decode_batch,
-    dense_policy,
     encode_batch,
+    flat_policies,
     game_seed,
     read_batch,
     sparse_policy,
@@ -122,7 +122,8 @@ def test_a_torn_or_flipped_batch_is_found(data):
 def test_policies_are_sparse_and_come_back_as_probabilities():
     weights = np.array([0, 3, 0, 1], np.int32)
     assert sparse_policy(weights) == [1, 3, 3, 1]
-    np.testing.assert_allclose(dense_policy([1, 3, 3, 1], 4), [0, 0.75, 0, 0.25])
+    pairs, actions, weights = flat_policies([[1, 3, 3, 1], [2, 5]])
+    assert (pairs.tolist(), actions.tolist(), weights.tolist()) == ([2, 1], [1, 3, 2], [3, 1, 5])
 
 
 def test_seeds_differ_between_runs_rounds_and_games():
@@ -405,13 +406,14 @@ def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_olde
     pool.collect()
     second = pool.window(2)
     assert second.total_positions > first.total_positions
-    assert len(pool._games) < 2 * GAMES
-    assert min(pool._games) > min(pool._lengths)
+    assert len(pool._places) < 2 * GAMES
+    assert min(pool._places) > min(pool._lengths)
     again = pool.window(1)
     assert again.total_positions == first.total_positions
-    for one, other in zip(first[:5], again[:5], strict=True):
+    for one, other in zip((*first.positions, first.weight), (*again.positions, again.weight), strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(pool.window(2).policy, second.policy)
+    for one, other in zip(pool.window(2).positions, second.positions, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_window_does_not_depend_on_who_played_what(tmp_path, tictactoe, games):
@@ -444,8 +446,8 @@ def test_every_position_comes_once_before_any_comes_again(folder, tictactoe, gam
     pool = pool_of(folder, tictactoe, batch_size=7)
     pool.collect()
     window = pool.window(1)
-    assert len(window.states) == sum(len(game.moves) for game in games) == window.new_positions
-    steps = len(window.states) // 7
+    assert len(window.weight) == sum(len(game.moves) for game in games) == window.new_positions
+    steps = len(window.weight) // 7
     drawn = sum(len(batch.planes) for batch in pool.minibatches(window, steps=steps, rng=np.random.default_rng(0)))
     assert drawn == steps * 7
     rows = []
@@ -460,7 +462,7 @@ def test_samples_are_transformed_together_and_outcomes_seen_by_the_mover(folder,
     pool.collect()
     window = pool.window(1)
     _boards, _actions = tables(tictactoe.info.symmetries)
-    rows = np.arange(len(window.states))
+    rows = np.arange(len(window.weight))
     plies = np.concatenate([np.arange(len(game.moves)) for game in games])
     outcomes = np.concatenate([np.full(len(game.moves), game.outcome) for game in games])
     for symmetry in range(8):
@@ -484,7 +486,7 @@ def test_outcomes_are_seen_by_the_mover_where_players_move_twice(folder, again):
         for ply in range(len(game.moves)):
             mover = int(again.replay(game.moves)[1].to_move[ply])
             expected = game.outcome if mover == 0 else -game.outcome
-            assert 1 - window.outcome[row].argmax() == expected
+            assert 1 - window.positions.outcome[row].argmax() == expected
             row += 1
     assert any((again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games), (
         "the games must show a player moving twice"

@@ -1,0 +1,88 @@
+"""Positions to train on, as flat columns: states packed, policies sparse, what can be told from a state left out.
+
+A Connect Four position takes about 100 bytes so. Knows nothing of files or rounds.
+Letters: n positions, A actions, m pairs of action and probability, of all n policies together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from selfplay.games.game import States
+from selfplay.kernels import kernel
+from selfplay.samples.batch_file import flat_policies
+from selfplay.samples.collector import CheckedGame
+
+
+class Positions(NamedTuple):
+    """Columns of n positions."""
+
+    states: States  # [n]
+    pairs: npt.NDArray[np.int32]  # [n] how many pairs each policy has
+    actions: npt.NDArray[np.uint16 | np.uint32]  # [m] in as few bytes as the game's actions need
+    probabilities: npt.NDArray[np.float32]  # [m]
+    outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
+
+
+def positions_of(game: CheckedGame) -> Positions:
+    """A game's positions, one before each move."""
+    record = game.record
+    pairs, actions, weights = flat_policies(record.policies)
+    sums = np.add.reduceat(weights, np.cumsum(pairs) - pairs)
+    # Seen by the player to move in each position, not by ply: a player may move twice running.
+    result = np.where(game.known.to_move == 0, record.outcome, -record.outcome)
+    return Positions(
+        game.states,
+        pairs.astype(np.int32),
+        actions.astype(_narrow(game.known.legal.shape[1])),
+        (weights / np.repeat(sums, pairs)).astype(np.float32),
+        np.eye(3, dtype=np.float32)[1 - result],
+    )
+
+
+def joined(parts: Sequence[Positions]) -> Positions:
+    """Positions one part after the other."""
+    return Positions._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def piece(positions: Positions, rows: slice, pairs: slice) -> Positions:
+    """Positions in a stretch of rows, whose pairs lie in a stretch of pairs; no copies."""
+    return Positions(
+        positions.states[rows],
+        positions.pairs[rows],
+        positions.actions[pairs],
+        positions.probabilities[pairs],
+        positions.outcome[rows],
+    )
+
+
+def sparse(policy: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Policies [n, A] as the columns `pairs`, `actions`, `probabilities`."""
+    rows, actions = policy.nonzero()
+    return (
+        np.bincount(rows, minlength=len(policy)).astype(np.int32),
+        actions.astype(_narrow(policy.shape[1])),
+        policy[rows, actions],
+    )
+
+
+def _narrow(actions: int) -> type[np.uint16] | type[np.uint32]:
+    return np.uint16 if actions <= 1 << 16 else np.uint32
+
+
+def dense(positions: Positions, ends: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], *, actions: int) -> Any:
+    """Policies [len(rows), A] of the positions in these rows; `ends` [n] is where the pairs of each end."""
+    policy = np.zeros((len(rows), actions), np.float32)
+    _fill(rows, positions.pairs, ends, positions.actions, positions.probabilities, policy)
+    return policy
+
+
+@kernel
+def _fill(rows: Any, pairs: Any, ends: Any, actions: Any, probabilities: Any, policy: Any) -> None:
+    for i in range(len(rows)):
+        for pair in range(ends[rows[i]] - pairs[rows[i]], ends[rows[i]]):
+            policy[i, actions[pair]] = probabilities[pair]
