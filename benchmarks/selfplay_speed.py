@@ -222,7 +222,7 @@ def main() -> None:
             models = {case: model_of(case, Path(folder)) for case in CASES}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
         rows = [measure(case, model, arguments) for case, model in models.items()]
-    report(rows, Console(stderr=True))
+    report(rows, Console(stderr=True, width=120))
     print(json.dumps({"machine": facts(), "cases": rows}, indent=1))
 
 

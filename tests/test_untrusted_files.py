@@ -74,7 +74,7 @@ def open_board(model):
 
 
 def foreign_operations(model):
-    model.opset_import.add(domain="com.microsoft", version=1)
+    model.opset_import.add(domain="ai.onnx.ml", version=1)
 
 
 def far_padding(model):

@@ -1,7 +1,8 @@
 """Looks at every node of an inference file before anything runs it: the file may come from a stranger.
 
-Our files hold ten kinds of nodes, a few attributes with known values, and weights as plain numbers
-(`onnx_export.py`). Anything else is refused: loops, other libraries' nodes, weights in files elsewhere. No torch.
+Our files hold some fourteen kinds of nodes, a few attributes with known values, and weights as plain numbers
+(`onnx_builder.py`, `onnx_int8.py`). Anything else is refused: loops, other libraries' nodes, weights in files
+elsewhere. No torch.
 """
 
 from __future__ import annotations
@@ -14,24 +15,30 @@ import onnx
 from selfplay.errors import ModelDamaged
 from selfplay.network.card import ModelCard
 
+DOMAIN = "com.microsoft"  # of ONNX Runtime's own kinds of nodes
+WEIGHT_BYTES: dict[int, int] = {
+    onnx.TensorProto.INT64: 8,
+    onnx.TensorProto.FLOAT: 4,
+    onnx.TensorProto.INT32: 4,
+    onnx.TensorProto.INT8: 1,
+    onnx.TensorProto.UINT8: 1,
+}
 # Kind of node -> its attributes -> values that they may have; None = any number
 KNOWN: dict[str, dict[str, tuple[object, ...] | None]] = {
     "Add": {},
     "BatchNormalization": {"epsilon": None},
-    "DequantizeLinear": {"axis": (0,)},
+    "DequantizeLinear": {},
     "Conv": {"pads": ((0, 0, 0, 0), (1, 1, 1, 1))},
     "Flatten": {"axis": (1,)},
     "Gemm": {"transB": (1,)},
     "Identity": {},
     "QuantizeLinear": {},
     "Relu": {},
+    "Reshape": {},
     "Softmax": {"axis": (-1,)},
-}
-WEIGHT_BYTES: dict[int, int] = {
-    onnx.TensorProto.FLOAT: 4,
-    onnx.TensorProto.INT32: 4,
-    onnx.TensorProto.INT8: 1,
-    onnx.TensorProto.UINT8: 1,
+    "Transpose": {"perm": ((0, 2, 3, 1),)},
+    f"{DOMAIN}.QLinearAdd": {},
+    f"{DOMAIN}.QLinearConv": {"pads": ((1, 1, 1, 1),), "channels_last": (1,)},
 }
 MOST_NODES = 2000  # the largest network that the settings allow has about 1,000
 _ATTRIBUTE = onnx.AttributeProto
@@ -48,7 +55,7 @@ def _strange(model: onnx.ModelProto, card: ModelCard) -> str | None:
     graph = model.graph
     if model.functions or model.training_info or graph.sparse_initializer or graph.quantization_annotation:
         return "it has functions, training information, sparse or quantized weights"
-    if [entry.domain for entry in model.opset_import] != [""] or len(graph.node) > MOST_NODES:
+    if {entry.domain for entry in model.opset_import} - {"", DOMAIN} or len(graph.node) > MOST_NODES:
         return f"it uses operations of {[entry.domain for entry in model.opset_import][:5]} in {len(graph.node)} nodes"
     inputs = [(value.name, _dims(value)) for value in graph.input]
     if inputs != [("planes", [None, card.planes, card.rows, card.columns])]:
@@ -77,14 +84,15 @@ def _strange_weight(weight: onnx.TensorProto) -> str | None:
 
 
 def _strange_node(node: onnx.NodeProto) -> str | None:
-    if node.domain or node.op_type not in KNOWN:
-        return f"a node of kind {node.domain}{node.op_type}"
-    known = KNOWN[node.op_type]
+    kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    if kind not in KNOWN:
+        return f"a node of kind {kind}"
+    known = KNOWN[kind]
     for attribute in node.attribute:
         value = _value(attribute)
         allowed = known.get(attribute.name, ())
         if value is None or (allowed is not None and value not in allowed):
-            return f"a node {node.op_type} with {attribute.name} = {value}"
+            return f"a node {kind} with {attribute.name} = {value}"
     return None
 
 

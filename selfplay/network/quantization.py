@@ -76,8 +76,10 @@ def scale_of(found: Range) -> Scale:
     return Scale(np.float32(size), np.uint8(round(-low / size)))
 
 
-def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> Convolution:
-    """A convolution without bias and the normalisation behind it."""
+def folded(
+    convolution: nn.Conv2d, normalisation: nn.BatchNorm2d
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights [O, I, k, k] and bias [O] of a convolution without bias and the normalisation behind it, as one."""
     weights, mean, variance, gain, shift = (
         tensor.detach().cpu().double().numpy()
         for tensor in (
@@ -90,8 +92,13 @@ def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> Convolut
         if tensor is not None
     )
     gain = gain / np.sqrt(variance + normalisation.eps)
-    weights = weights * gain[:, None, None, None]
+    return weights * gain[:, None, None, None], shift - mean * gain
+
+
+def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> Convolution:
+    """A convolution without bias and the normalisation behind it, in whole numbers."""
+    weights, bias = folded(convolution, normalisation)
     sizes = np.maximum(np.abs(weights).max(axis=(1, 2, 3)) / LARGEST_WEIGHT, np.finfo(np.float32).tiny)
     sizes = sizes.astype(np.float32)
     whole = np.rint(weights / sizes[:, None, None, None]).clip(-LARGEST_WEIGHT, LARGEST_WEIGHT)
-    return Convolution(whole.astype(np.int8), sizes, shift - mean * gain)
+    return Convolution(whole.astype(np.int8), sizes, bias)
