@@ -101,6 +101,7 @@ class Coordinator:
                 pid=os.getpid(),
             )
         )
+        self.status.cpu.begin(time.monotonic())
         reason = "failed"
         try:
             self._sweep_leftovers()
@@ -250,6 +251,7 @@ class Coordinator:
                 games_per_second=round(status.per_second("games"), 2),
                 simulations_per_second=round(status.per_second("simulations")),
                 hit_share=round(status.hit_share, 4),
+                **self._lap(),
             )
         )
         if status.total("games"):
@@ -273,9 +275,16 @@ class Coordinator:
             self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
         )
 
+    def _lap(self) -> dict[str, float]:
+        """CPU and wall time since a round was last played or trained, for events."""
+        self.status.cpu.note("coordinator", time.process_time())
+        return self.status.cpu.lap(time.monotonic())
+
     def _note_training(self, answer: Message) -> None:
         status, number = self.status, answer["round"]
-        self._events.add(msgspec.convert(answer, event_types.Trained))
+        status.cpu.note("ranks", answer["ranks_cpu_seconds"])
+        status.cpu.forget("ranks")
+        self._events.add(msgspec.convert({**answer, **self._lap()}, event_types.Trained))
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(status.trained_line(answer))
         status.training = answer["line"]

@@ -222,8 +222,12 @@ class Crew:
     def _take(self, item: Answer | Ended) -> None:
         """Note what a child said, in whatever phase the run is."""
         if isinstance(item, Ended):
+            self._status.cpu.forget(item.child)
             self._note_death(item)
-        elif item.message["event"] == "failed":
+            return
+        if item.cpu_seconds is not None:
+            self._status.cpu.note(item.child, item.cpu_seconds)
+        if item.message["event"] == "failed":
             self._note_failure(item)
         elif item.child == TRAINER:
             self._take_from_trainer(item.message)

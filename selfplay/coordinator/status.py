@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from selfplay.coordinator.cpu import CpuTime
 from selfplay.engines.engine import Message
 from selfplay.rundir.event_types import Progress, WorkerFacts
 from selfplay.samples.batch_file import GameRecord
@@ -100,6 +101,7 @@ class Status:
     training: str = ""  # the last round's training in a line
     seconds_left: float | None = None
     workers: dict[str, WorkerStatus] = field(default_factory=dict)
+    cpu: CpuTime = field(default_factory=CpuTime)
 
     def total(self, name: str) -> int:
         """A count over all workers in this round."""

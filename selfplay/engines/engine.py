@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ class Answer:
 
     child: str
     message: Message
+    cpu_seconds: float | None = field(default=None, compare=False)  # that its process has used by then, if it says
 
 
 @dataclass(frozen=True)

@@ -158,5 +158,5 @@ class LocalEngine:
                     message = msgspec.json.decode(line)
                     child.hear(message)
                     if message.get("event") != ALIVE:
-                        self._arrived.put((child, Answer(name, message)))
+                        self._arrived.put((child, Answer(name, message, message.pop("cpu", None))))
         self._arrived.put((child, Ended(name, child.process.wait(), child.reason)))

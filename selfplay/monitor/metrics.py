@@ -78,6 +78,7 @@ def of_run(snapshot: Snapshot) -> dict[str, tuple[str, float | None]]:
             progress.simulations_per_second if progress else None,
         ),
         "selfplay_cache_hit_ratio": ("Share of leaves found in the cache", progress.hit_share if progress else None),
+        "selfplay_cores_busy_ratio": ("Share of the cores' time used in the last rounds", snapshot.busy_share),
         "selfplay_policy_loss": ("Policy loss of the newest round, nats", trained.policy if trained else None),
         "selfplay_policy_loss_floor": ("Entropy of its targets, nats", trained.policy_floor if trained else None),
         "selfplay_value_loss": ("Value loss of the newest round, nats", trained.value if trained else None),

@@ -38,6 +38,7 @@ from selfplay.rundir.lock import holder
 _WARNINGS_KEPT = 50
 _HAPPENED_KEPT = 200
 _TOLD_KEPT = 64  # progress events at most, should a clock jump back
+_BUSY_ROUNDS = 20  # over which it is said how busy the cores were
 _RATE_SECONDS = 15.0  # a worker's pace is that of so long
 
 
@@ -91,6 +92,7 @@ class Snapshot:
     restarts: int  # of children, over the life of the run
     warnings: tuple[Notice, ...]  # the newest last
     happened: tuple[Notice, ...]  # what is worth telling, warnings too; the newest last
+    busy_share: float | None  # of the cores' time over the last rounds, 0 to 1; None where the log does not tell
 
 
 class Reader:
@@ -105,6 +107,7 @@ class Reader:
         self._folder = FolderWatch(folder)
         self._progress: Progress | None = None
         self._rounds: int | None = None
+        self._cores = 0  # that the run may use
         self._trained: dict[int, Trained] = {}
         self._played: dict[int, Played] = {}
         self._matches: dict[tuple[int, str], Match] = {}
@@ -145,12 +148,19 @@ class Reader:
             restarts=self._restarts,
             warnings=tuple(self._warnings),
             happened=tuple(self._happened),
+            busy_share=self._busy_share(),
         )
+
+    def _busy_share(self) -> float | None:
+        laps: list[Played | Trained] = [*list(self._played.values())[-_BUSY_ROUNDS:]]
+        laps.extend(list(self._trained.values())[-_BUSY_ROUNDS:])
+        span = self._cores * sum(lap.span_seconds for lap in laps)
+        return sum(lap.cpu_seconds for lap in laps) / span if span > 0 else None
 
     def _take(self, event: AnyEvent) -> None:
         match event:
             case Started():
-                self._rounds = event.rounds
+                self._rounds, self._cores = event.rounds, event.cores
                 self._told.clear()
             case Progress():
                 self._take_progress(event)

@@ -144,6 +144,8 @@ def _curves(snapshot: Snapshot, width: int) -> Iterable[RenderableType]:
         first, drawn, second = (f"{count / games:.0%}" for count in shares)
         add("first wins", [e.first_won / e.games for e in counted], f"{first} (draws {drawn}, second {second})")
         add("cache hits", [event.hit_share for event in counted], f"{last_played.hit_share:.0%}")
+    if snapshot.busy_share is not None:
+        grid.add_row(Text("cores busy", style="dim"), Text(), Text(f"{snapshot.busy_share:.1%} of their time"))
     for line in PLOTS["rating"](snapshot).lines:
         if len(line.y) > 1:
             add(_cut(f"Elo {line.name}"), line.y, f"{line.y[-1]:+.0f}")

@@ -142,6 +142,8 @@ def _figures(snapshot: Snapshot) -> dict[str, str]:
         left = progress.seconds_left
         if snapshot.running and left is not None:
             figures["time left"] = f"{left // 60} min {left % 60:02d} s"
+    if snapshot.busy_share is not None:
+        figures["cores busy"] = f"{snapshot.busy_share:.1%}"
     if snapshot.trained:
         last = snapshot.trained[-1]
         figures["policy loss"] = f"{last.policy:.3f}"

@@ -91,6 +91,8 @@ class Played(Event, frozen=True):
     games_per_second: Number = 0.0
     simulations_per_second: Count = 0
     hit_share: Number = 0.0
+    cpu_seconds: Number = 0.0  # used by all processes of the run since it last played or trained a round
+    span_seconds: Number = 0.0  # gone by since then
 
 
 class Batch(Event, frozen=True):
@@ -158,6 +160,8 @@ class Trained(Event, frozen=True):
     samples_per_second: Count = 0
     shares: Annotated[dict[Text, Number], Meta(max_length=20)] = {}  # of the time
     loss_per_rank: Annotated[list[Number], Meta(max_length=10_000)] = []
+    cpu_seconds: Number = 0.0  # as in `Played`
+    span_seconds: Number = 0.0
 
 
 class Match(Event, frozen=True):

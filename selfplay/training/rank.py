@@ -21,7 +21,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
@@ -137,6 +137,7 @@ def serve(pipe: Pipe, setup: RankSetup) -> None:
     """Join the other ranks, then work through messages."""
     rank = make_rank(setup)
     pipe.send(("ready",))
+    used = 0.0
     while True:
         started = time.perf_counter()
         message = pipe.arrived.get()
@@ -146,7 +147,11 @@ def serve(pipe: Pipe, setup: RankSetup) -> None:
                 gc.collect()
                 pipe.send(("loaded",))
             case ("step", share):
-                pipe.send(("stepped", rank.step(share, time.perf_counter() - started)))
+                report = rank.step(share, time.perf_counter() - started)
+                before, used = used, time.process_time()
+                if isinstance(report, RankReport):
+                    report = replace(report, cpu_seconds=used - before)
+                pipe.send(("stepped", report))
             case ("state",):
                 pipe.send(("state", rank.state()))
             case ("end",):

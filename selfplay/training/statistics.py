@@ -85,6 +85,7 @@ class RoundStatistics:
             "shares": self.shares(seconds),
             "loss_per_rank": [round(StepReport((rank,)).losses.total, 6) for rank in self.ranks if rank.weight],
             "micro_batch": self.micro_batch or self.plan.micro_batch,
+            "ranks_cpu_seconds": round(sum(rank.cpu_seconds for rank in self.ranks), 3),
         }
 
 
@@ -98,4 +99,5 @@ def _added(a: RankReport, b: RankReport) -> RankReport:
         a.waiting_seconds + b.waiting_seconds,
         a.input_seconds + b.input_seconds,
         b.micro_batch,
+        a.cpu_seconds + b.cpu_seconds,
     )

@@ -44,6 +44,7 @@ class RankReport:
     waiting_seconds: float = 0.0  # for other ranks
     input_seconds: float = 0.0  # waiting for positions to train on
     micro_batch: int = 0  # positions of its groups: smaller than planned after it ran out of memory
+    cpu_seconds: float = 0.0  # that a process of its own used
 
 
 @dataclass(frozen=True)

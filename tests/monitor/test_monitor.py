@@ -116,6 +116,19 @@ def test_the_snapshot_holds_what_the_files_say(run):
     assert (later.restarts, later.batch_files, later.batch_bytes) == (1, 5, 4010)
 
 
+def test_it_is_said_how_busy_the_cores_were(run):
+    layout, events = run
+    assert Reader(layout.root).look().busy_share is None, "an older log does not tell"
+    events.add(Started(workers=2, rounds=5, cores=4))
+    events.add(Played(round=2, games=100, cpu_seconds=9.0, span_seconds=3.0))
+    events.add(msgspec.structs.replace(trained(2, 1.4), cpu_seconds=1.0, span_seconds=1.0))
+    snapshot = Reader(layout.root).look()
+    assert snapshot.busy_share == 10 / (4 * 4)
+    console = Console(width=100, file=io.StringIO())
+    console.print(screen(snapshot, width=100, height=50))
+    assert "62.5% of their time" in console.file.getvalue()
+
+
 def test_the_pace_of_a_worker_is_that_of_late(run):
     layout, _ = run
     reader = Reader(layout.root)
