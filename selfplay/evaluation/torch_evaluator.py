@@ -1,5 +1,7 @@
-"""Networks judged by torch on a GPU. Batches are padded to one fixed shape, so that a row's bits do not depend on
-how many other rows came along."""
+"""Networks judged by torch on a GPU, with products in bfloat16 if the model's run has asked for that.
+
+Batches are padded to one fixed shape, so that a row's bits do not depend on how many other rows came along.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +38,7 @@ class TorchEvaluator:
                 f"{path}: the run plays on a GPU (selfplay.device = cuda), but torch finds none here; "
                 "go on where one is, or start a run with --set selfplay.device=cpu"
             )
+        self._in_bfloat16 = checkpoint.settings.selfplay.precision == "bfloat16"
         network = playing_network(checkpoint).to(self._device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
 
@@ -47,6 +50,7 @@ class TorchEvaluator:
         """Policy logits and outcome probabilities of at most PADDED_ROWS positions."""
         padded = torch.zeros((PADDED_ROWS, *planes.shape[1:]), device=self._device)
         padded[: len(planes)] = torch.from_numpy(planes)
-        logits, outcomes = self._network(padded.to(memory_format=torch.channels_last))
-        rows = len(planes)
-        return logits[:rows].cpu().numpy(), torch.softmax(outcomes[:rows], dim=-1).cpu().numpy()
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._in_bfloat16):
+            logits, outcomes = self._network(padded.to(memory_format=torch.channels_last))
+        logits, chances = logits[: len(planes)].float(), torch.softmax(outcomes[: len(planes)].float(), dim=-1)
+        return logits.cpu().numpy(), chances.cpu().numpy()

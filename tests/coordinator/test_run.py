@@ -40,6 +40,28 @@ def test_changed_settings_are_refused_with_a_list(tmp_path):
         open_run(request(tmp_path, game="connect4"))
 
 
+def test_networks_play_in_the_fast_arithmetic_of_their_device(tmp_path, monkeypatch):
+    monkeypatch.setattr("selfplay.coordinator.run._device", lambda: "cpu")
+    assert open_run(request(tmp_path, game="tictactoe")).settings.selfplay.precision == "int8"
+    for device, precision, settled in (("cpu", "float32", "float32"), ("cuda", "auto", "bfloat16")):
+        asked = {"selfplay": {"device": device, "precision": precision}}
+        run = open_run(request(tmp_path, data=tmp_path / device, model=tmp_path / f"{device}.pt", assignments=asked))
+        assert run.settings.selfplay.precision == settled
+    asked = {"selfplay": {"device": "cpu", "precision": "bfloat16"}}
+    with pytest.raises(UsageError, match='precision = "bfloat16" does not go with selfplay.device = "cpu"'):
+        open_run(request(tmp_path, data=tmp_path / "wrong", assignments=asked))
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_a_run_that_is_older_than_a_setting_goes_on_as_it_was(tmp_path):
+    run = open_run(request(tmp_path, game="tictactoe"))
+    newer = ("win_in_one", 'precision = "int8"')
+    lines = run.layout.settings.read_text().splitlines(keepends=True)
+    write_atomically(run.layout.settings, "".join(line for line in lines if not line.startswith(newer)).encode())
+    again = open_run(request(tmp_path)).settings
+    assert (again.search.win_in_one, again.selfplay.precision) == (False, "float32")
+
+
 def test_settings_that_only_decide_speed_may_change(tmp_path):
     open_run(request(tmp_path, game="tictactoe"))
     run = open_run(request(tmp_path, assignments={"worker": {"games_in_parallel": 3}}))

@@ -14,10 +14,12 @@ from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrai
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def model(connect4, tmp_path_factory, request):
+    return model_of(connect4, request.param, tmp_path_factory.mktemp("model") / "model.pt")
+
+
+def model_of(connect4, precision, path):
     """A model whose heads say something: fresh ones say zero."""
-    settings = Settings(
-        network=NetworkSettings(blocks=2, channels=32), selfplay=SelfPlaySettings(precision=request.param)
-    )
+    settings = Settings(network=NetworkSettings(blocks=2, channels=32), selfplay=SelfPlaySettings(precision=precision))
     checkpoint = untrained(connect4.info, settings)
     generator = torch.Generator().manual_seed(0)
     for name, tensor in checkpoint.average.items():
@@ -27,7 +29,6 @@ def model(connect4, tmp_path_factory, request):
         connect4.info, settings, weights=checkpoint.weights, average=checkpoint.average,
         optimizer={}, steps=0, round_number=0, parent="",
     )  # fmt: skip
-    path = tmp_path_factory.mktemp("model") / "model.pt"
     save_checkpoint(checkpoint, path)
     return path
 
@@ -67,6 +68,18 @@ def test_padding_keeps_rows_of_the_torch_evaluator_apart(connect4, model):
     whole = evaluator.evaluate(positions)
     part = evaluator.evaluate(positions.take(np.arange(3, 9)))
     np.testing.assert_array_equal(part.values, whole.values[3:9])
+
+
+def test_bfloat16_judges_nearly_as_float32_does(connect4, tmp_path):
+    positions = random_positions(connect4, 70)
+    exact, rounded = (
+        TorchEvaluator(model_of(connect4, precision, tmp_path / f"{precision}.pt"), device="cpu").evaluate(positions)
+        for precision in ("float32", "bfloat16")
+    )
+    assert rounded.priors.dtype == rounded.values.dtype == np.float32
+    assert (exact.values != rounded.values).any()
+    np.testing.assert_allclose(exact.priors, rounded.priors, atol=0.02)
+    np.testing.assert_allclose(exact.values, rounded.values, atol=0.02)
 
 
 def test_a_run_on_a_gpu_says_so_where_there_is_none(model):

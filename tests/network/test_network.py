@@ -259,6 +259,22 @@ def test_bigger_settings_make_bigger_networks(connect4):
     assert big.card.parameters > 2 * small.card.parameters
 
 
+def test_a_model_that_is_older_than_a_setting_is_read_as_it_was_made(saved, tmp_path):
+    """Its checksum is over what its file says, not over what would be said of it today."""
+    checkpoint, path = saved
+    table = torch.load(path, weights_only=True)
+    del (
+        table["card"]["precision"],
+        table["settings"]["selfplay"]["precision"],
+        table["settings"]["search"]["win_in_one"],
+    )
+    table["checksum"] = checksum(checkpoint, table["card"], table["settings"])
+    torch.save(table, tmp_path / "old.pt")
+    read = load_checkpoint(tmp_path / "old.pt")
+    assert read.card.precision == read.settings.selfplay.precision == "float32"
+    assert not read.settings.search.win_in_one
+
+
 def test_models_of_version_1_are_read(saved, tmp_path):
     """Their optimizer counted parameters; now it names them."""
     checkpoint, path = saved

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 
@@ -43,10 +44,10 @@ def played(rules, numbers, round_number=1):
     return [games[number] for number in numbers]
 
 
-def header_of(rules, round_number=1, model="m0"):
+def header_of(rules, round_number=1, model="m0", search=None):
     return BatchHeader(
         game=rules.info.name, rules=rules.info.rules_hash, model=model, round=round_number,
-        search=msgspec.to_builtins(SEARCH),
+        search=search or msgspec.to_builtins(SEARCH),
     )  # fmt: skip
 
 
@@ -251,6 +252,18 @@ def test_policies_of_a_game_are_judged_as_each_ply_alone(policies, legal):
 
 
 # --- the collector -----------------------------------------------------------------------------------------------
+
+
+def test_batches_that_are_older_than_a_setting_belong_to_runs_without_it(folder, tictactoe, games):
+    search = msgspec.to_builtins(SEARCH)
+    del search["win_in_one"]
+    path = write(folder, tictactoe, games, search=search)
+    for win_in_one in (False, True):
+        identity = dataclasses.replace(
+            identity_of(tictactoe), search=msgspec.structs.replace(SEARCH, win_in_one=win_in_one)
+        )
+        sweep = BatchCollector(lambda: [path], identity).sweep()
+        assert (len(sweep.accepted), len(sweep.rejected)) == ((0, 1) if win_in_one else (1, 0))
 
 
 def test_new_files_are_taken_in_once(folder, tictactoe, games):
