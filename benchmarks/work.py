@@ -5,7 +5,7 @@
 
 One core. For each kind of work, a row of sizes; beside each the cost of one unit of it (a simulation, a forward pass, a
 position), and the exponent by which the whole grew with the size since the row before: 1 is linear, above it a size
-would cost more than its share. Boards are those of five in a row, stones in any free cell, with a 2 x 16 network.
+would cost more than its share. Boards are those of five in a row, stones in any free cell, with a 4 x 32 network.
 Memory is that of the search's arrays, which are all that grows.
 """
 
@@ -149,12 +149,12 @@ def by_simulations(folder: Path) -> list[dict[str, Any]]:
 
 
 def by_board(folder: Path) -> list[dict[str, Any]]:
-    """Five in a row, 2 x 16, 64 simulations: a simulation on a board of so many cells."""
+    """Five in a row, 4 x 32, 64 simulations: a simulation on a board of so many cells."""
     rows = []
     for size in (7, 9, 11, 13, 15, 19):
         file = folder / f"row{size}.py"
         file.write_text(BOARD_GAME.format(size=size))
-        bench = Bench(load_rules(f"{file}:Row"), folder, network=(2, 16), simulations=64, games=64)
+        bench = Bench(load_rules(f"{file}:Row"), folder, network=(4, 32), simulations=64, games=64)
         costs = [1e6 * bench.run(SECONDS) for _ in range(TURNS)]
         rows.append(row(size * size, costs, 1, bench.megabytes))
     return rows

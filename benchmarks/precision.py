@@ -1,0 +1,159 @@
+"""Does fewer bits cost strength? Play in 8 bits against 32, and training in bfloat16 against float32.
+
+    python benchmarks/precision.py play             a model against itself: its tower in 8 bits, and all in 32
+    python benchmarks/precision.py train            two models trained on the same games of a run
+    python benchmarks/precision.py play --data data --games 2000
+
+Both need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches with paired
+openings and both colours; a score of 0.5 is equal. `play` also says how far the judgements are apart on the positions
+of the last round. `train` goes through all rounds' windows with the run's own seeds, so that both models see the same
+minibatches, and plays the last models against each other in 32 bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from machine import facts
+from rich.console import Console
+
+from selfplay.arena.match import MatchResult, play_match
+from selfplay.arena.player import SearchPlayer
+from selfplay.config import settings_of_run
+from selfplay.evaluation.evaluator import Positions
+from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
+from selfplay.games.game import Rules
+from selfplay.games.registry import load_rules
+from selfplay.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.samples.batch_file import read_batch
+from selfplay.samples.collector import RunIdentity
+from selfplay.samples.pool import TrainingDataPool
+from selfplay.training.train import Trainer
+
+SELFPLAY = Path(sys.executable).with_name("selfplay")
+console = Console(stderr=True, width=110)
+
+
+@contextmanager
+def run_folder(given: Path | None) -> Iterator[RunLayout]:
+    """The given run, or a new one of ten rounds."""
+    if given is not None:
+        yield RunLayout(given)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        command = [SELFPLAY, "train", "connect4", "--rounds", 10, "--data", data, "--model", data / "model.pt"]
+        subprocess.run([*map(str, command), "--final-games", "0"], check=True, stdout=sys.stderr)
+        yield RunLayout(data)
+
+
+def with_precision(checkpoint: Checkpoint, precision: str, path: Path) -> OnnxEvaluator:
+    """The model's inference twin in another precision."""
+    save_checkpoint(replace(checkpoint, card=replace(checkpoint.card, precision=precision)), path)
+    return OnnxEvaluator(inference_twin(path))
+
+
+def match(rules: Rules, players: dict[str, OnnxEvaluator], simulations: int, games: int) -> dict[str, Any]:
+    """The first of two players against the second."""
+    a, b = (SearchPlayer(name, rules, evaluator, simulations=simulations) for name, evaluator in players.items())
+    result: MatchResult = play_match(rules, a, b, games=games, seed=1)
+    console.print(f"{simulations} simulations: {result}")
+    low, high = result.interval
+    return {"simulations": simulations, "games": games, "score": result.score, "low": low, "high": high}
+
+
+def play(layout: RunLayout, games: int) -> dict[str, Any]:
+    """The newest model in 8 bits against itself in 32."""
+    rules = load_rules(settings_of_run(layout.settings).game.name)
+    number = max(layout.rounds_with_models())
+    checkpoint = load_checkpoint(layout.model(number))
+    with tempfile.TemporaryDirectory() as folder:
+        evaluators = {
+            precision: with_precision(checkpoint, precision, Path(folder) / f"{precision}.pt")
+            for precision in ("int8", "float32")
+        }
+    batches = [read_batch(path) for path in layout.batch_files()]
+    moves = [game.moves for batch in batches if batch.round == number for game in batch.games]
+    states = np.concatenate([rules.replay(each)[0][:-1] for each in moves])
+    known = rules.describe(states.copy())
+    low, high = (
+        evaluators[precision].evaluate(Positions(rules, states, known.legal, known.keys))
+        for precision in ("int8", "float32")
+    )
+    values, policies = np.abs(low.values - high.values), np.abs(low.priors - high.priors).sum(axis=1) / 2
+    same = (low.priors.argmax(axis=1) == high.priors.argmax(axis=1)).mean()
+    console.print(
+        f"{len(states):,} positions: values differ by {values.mean():.4f} on average (99 %: "
+        f"{np.quantile(values, 0.99):.3f}), policies by a total variation of {policies.mean():.4f}, the best move is the "
+        f"same in {same:.1%}"
+    )
+    return {
+        "positions": len(states),
+        "value_difference": round(float(values.mean()), 5),
+        "policy_total_variation": round(float(policies.mean()), 5),
+        "matches": [match(rules, evaluators, simulations, games) for simulations in (1, 16, 64)],
+    }
+
+
+def train(layout: RunLayout, games: int) -> dict[str, Any]:
+    """Models of all rounds' windows in both precisions of training, against each other."""
+    settings = settings_of_run(layout.settings)
+    rules = load_rules(settings.game.name)
+    rounds = max(layout.rounds_with_models())
+    identity = RunIdentity.of(settings, rules, ModelsOnDisk(layout).fingerprint)
+    found: dict[str, Any] = {}
+    evaluators = {}
+    for precision in ("bfloat16", "float32"):
+        start = load_checkpoint(layout.model(0))
+        training = msgspec.structs.replace(settings.training, precision=precision)
+        trainer = Trainer(replace(start, settings=msgspec.structs.replace(settings, training=training)), rules.info)
+        pool = TrainingDataPool(layout.batch_files, identity, settings.training)
+        pool.collect()
+        losses, began = [], time.perf_counter()
+        for number in range(1, rounds + 1):
+            window, rng = pool.window(number), np.random.default_rng([settings.selfplay.seed, number, 1])
+            steps = max(1, round(training.passes * window.new_positions / training.batch_size))
+            sums, weight = np.zeros(2), 0.0
+            for report in trainer.train_round(lambda: pool.minibatches(window, steps=steps, rng=rng)):  # noqa: B023  # used up within the turn of the loop
+                for rank in getattr(report, "ranks", ()):
+                    sums += rank.sums.policy, rank.sums.value
+                    weight += rank.weight
+            losses.append((sums / weight).round(4).tolist())
+        seconds = time.perf_counter() - began
+        console.print(f"{precision}: {seconds:.0f} s; policy and value loss of the last three rounds: {losses[-3:]}")
+        found[precision] = {"seconds": round(seconds, 1), "losses": losses}
+        with tempfile.TemporaryDirectory() as folder:
+            evaluators[precision] = with_precision(
+                trainer.checkpoint(round_number=rounds), "float32", Path(folder) / "model.pt"
+            )
+    return {**found, "matches": [match(rules, evaluators, simulations, games) for simulations in (16, 64)]}
+
+
+def main() -> None:
+    """Compare, print lines, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["play", "train"])
+    parser.add_argument("--data", type=Path, help="folder of a run of Connect Four (default: a new one)")
+    parser.add_argument("--games", type=int, default=1000, help="games of a match (default 1000)")
+    arguments = parser.parse_args()
+    with run_folder(arguments.data) as layout:
+        found = {"play": play, "train": train}[arguments.what](layout, arguments.games)
+    print(json.dumps({"machine": facts(), **found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
