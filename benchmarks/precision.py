@@ -98,8 +98,8 @@ def play(layout: RunLayout, games: int) -> dict[str, Any]:
     same = (low.priors.argmax(axis=1) == high.priors.argmax(axis=1)).mean()
     console.print(
         f"{len(states):,} positions: values differ by {values.mean():.4f} on average (99 %: "
-        f"{np.quantile(values, 0.99):.3f}), policies by a total variation of {policies.mean():.4f}, the best move is the "
-        f"same in {same:.1%}"
+        f"{np.quantile(values, 0.99):.3f}), policies by a total variation of {policies.mean():.4f}, the best move is "
+        f"the same in {same:.1%}"
     )
     return {
         "positions": len(states),

@@ -15,7 +15,10 @@ from selfplay.monitor.snapshot import Reader
 from selfplay.rundir.layout import RunLayout
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / name for name in ("README.md", "PARALLEL_TRAINING.md", "TRAINING_GUIDE.md", "data/README.md")]
+DOCUMENTS = [
+    ROOT / name
+    for name in ("README.md", "PARALLEL_TRAINING.md", "TRAINING_GUIDE.md", "data/README.md", "docs/performance.md")
+]
 
 
 def pile(tmp_path, old="", new=""):
