@@ -67,9 +67,13 @@ def play_match(
     *,
     games: int,
     seed: int,
+    opening_plies: int = OPENING_PLIES,
     on_progress: Callable[[int], None] = lambda finished: None,
 ) -> MatchResult:
     """Play `games` games (an even number) between A and B; calls back with the number finished so far.
+
+    Players without chance play the same game again from the same opening: between two of them a match says no more
+    than its different openings do.
 
     Raises `UsageError` for an odd or impossible number of games.
     """
@@ -77,7 +81,7 @@ def play_match(
         raise UsageError(f"a match needs an even number of games, both colours for each opening; found {games}")
     states = rules.empty((games,))
     for pair in range(games // 2):
-        states[2 * pair : 2 * pair + 2] = _opening(rules, np.random.default_rng([seed, pair]))
+        states[2 * pair : 2 * pair + 2] = _opening(rules, opening_plies, np.random.default_rng([seed, pair]))
     rngs = [np.random.default_rng([seed, games, number]) for number in range(games)]
     seats = ((a, b), (b, a))  # who is player 0 and player 1, in even and in odd games
     results = np.full(games, ONGOING, np.int8)  # seen by player 0
@@ -114,14 +118,14 @@ def _play_ply(
     results[games[over]] = for_first[over]
 
 
-def _opening(rules: Rules, rng: np.random.Generator) -> States:
+def _opening(rules: Rules, plies: int, rng: np.random.Generator) -> States:
     """An ongoing position [1] a few random plies from the start."""
     for _ in range(_ATTEMPTS):
         state = rules.start(1)
         known = rules.describe(state)
-        for _ in range(OPENING_PLIES):
+        for _ in range(plies):
             if known.outcomes[0] == ONGOING:
                 known = rules.advance(state, np.array([rng.choice(np.flatnonzero(known.legal[0]))], np.int32))
         if known.outcomes[0] == ONGOING:
             return state
-    raise UsageError(f"{rules.info.name} is over within {OPENING_PLIES} plies; a match needs longer games")
+    raise UsageError(f"{rules.info.name} is over within {plies} plies; a match needs longer games")

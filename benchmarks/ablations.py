@@ -1,13 +1,15 @@
-"""Does fewer bits cost strength? Play in 8 bits against 32, and training in bfloat16 against float32.
+"""What single choices bring or cost: networks that play in 8 bits, training in bfloat16, wins in one by the rules.
 
-    python benchmarks/precision.py play             a model against itself: its tower in 8 bits, and all in 32
-    python benchmarks/precision.py train            two models trained on the same games of a run
-    python benchmarks/precision.py play --data data --games 2000
+    python benchmarks/ablations.py int8             a model against itself: its tower in 8 bits, and all in 32
+    python benchmarks/ablations.py bfloat16         two models trained on the same games of a run
+    python benchmarks/ablations.py win_in_one       a model against itself: with the rules' help, and without
+    python benchmarks/ablations.py int8 --data data --games 2000
 
-Both need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches with paired
-openings and both colours; a score of 0.5 is equal. `play` also says how far the judgements are apart on the positions
-of the last round. `train` goes through all rounds' windows with the run's own seeds, so that both models see the same
-minibatches, and plays the last models against each other in 32 bits.
+All need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches from random
+openings, each played with both colours; a score of 0.5 is equal. `int8` also says how far the judgements are apart on
+the positions of the last round, `win_in_one` how many evaluations a simulation needs in self-play. `bfloat16` goes
+through all rounds' windows with the run's own seeds, so that both models see the same minibatches, and plays the last
+models against each other in 32 bits.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ import numpy as np
 from machine import facts
 from rich.console import Console
 
-from selfplay.arena.match import MatchResult, play_match
+from selfplay.arena.match import play_match
 from selfplay.arena.player import SearchPlayer
 from selfplay.config import settings_of_run
+from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.game import Rules
@@ -43,7 +46,10 @@ from selfplay.samples.batch_file import read_batch
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import TrainingDataPool
 from selfplay.training.train import Trainer
+from selfplay.worker.lockstep import Lockstep
 
+OPENING_PLIES = 8  # nearly all openings then differ: models play the same game again from the same one
+SELF_PLAY_GAMES = 600
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 console = Console(stderr=True, width=110)
 
@@ -67,16 +73,24 @@ def with_precision(checkpoint: Checkpoint, precision: str, path: Path) -> OnnxEv
     return OnnxEvaluator(inference_twin(path))
 
 
-def match(rules: Rules, players: dict[str, OnnxEvaluator], simulations: int, games: int) -> dict[str, Any]:
-    """The first of two players against the second."""
-    a, b = (SearchPlayer(name, rules, evaluator, simulations=simulations) for name, evaluator in players.items())
-    result: MatchResult = play_match(rules, a, b, games=games, seed=1)
-    console.print(f"{simulations} simulations: {result}")
+def match(rules: Rules, a: SearchPlayer, b: SearchPlayer, games: int) -> dict[str, Any]:
+    """How A does against B."""
+    result = play_match(rules, a, b, games=games, seed=1, opening_plies=OPENING_PLIES)
+    console.print(f"{a.simulations} simulations: {result}")
     low, high = result.interval
-    return {"simulations": simulations, "games": games, "score": result.score, "low": low, "high": high}
+    return {"simulations": a.simulations, "games": games, "score": result.score, "low": low, "high": high}
 
 
-def play(layout: RunLayout, games: int) -> dict[str, Any]:
+def matches(rules: Rules, evaluators: dict[str, OnnxEvaluator], games: int) -> list[dict[str, Any]]:
+    """The first of two evaluators against the second, with few and with more simulations."""
+    found = []
+    for simulations in (1, 16, 64):
+        a, b = (SearchPlayer(name, rules, each, simulations=simulations) for name, each in evaluators.items())
+        found.append(match(rules, a, b, games))
+    return found
+
+
+def int8(layout: RunLayout, games: int) -> dict[str, Any]:
     """The newest model in 8 bits against itself in 32."""
     rules = load_rules(settings_of_run(layout.settings).game.name)
     number = max(layout.rounds_with_models())
@@ -105,11 +119,11 @@ def play(layout: RunLayout, games: int) -> dict[str, Any]:
         "positions": len(states),
         "value_difference": round(float(values.mean()), 5),
         "policy_total_variation": round(float(policies.mean()), 5),
-        "matches": [match(rules, evaluators, simulations, games) for simulations in (1, 16, 64)],
+        "matches": matches(rules, evaluators, games),
     }
 
 
-def train(layout: RunLayout, games: int) -> dict[str, Any]:
+def bfloat16(layout: RunLayout, games: int) -> dict[str, Any]:
     """Models of all rounds' windows in both precisions of training, against each other."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
@@ -140,18 +154,48 @@ def train(layout: RunLayout, games: int) -> dict[str, Any]:
             evaluators[precision] = with_precision(
                 trainer.checkpoint(round_number=rounds), "float32", Path(folder) / "model.pt"
             )
-    return {**found, "matches": [match(rules, evaluators, simulations, games) for simulations in (16, 64)]}
+    return {**found, "matches": matches(rules, evaluators, games)}
+
+
+def win_in_one(layout: RunLayout, games: int) -> dict[str, Any]:
+    """The newest model with the rules' help against itself without, and what each needs in self-play."""
+    settings = settings_of_run(layout.settings)
+    rules = load_rules(settings.game.name)
+    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    needed = {}
+    for helped in (True, False):
+        search = msgspec.structs.replace(settings.search, win_in_one=helped)
+        cached = CachedEvaluator(network, actions=rules.info.num_actions, positions=1 << 18)
+        lockstep = Lockstep(rules, cached, search, slots=64, run_seed=0, round_number=1)
+        for _ in lockstep.play(range(SELF_PLAY_GAMES)):
+            pass
+        needed[helped] = cached.counts.evaluated / lockstep.counts.simulations
+    console.print(
+        f"evaluations per simulation in {SELF_PLAY_GAMES} games: {needed[True]:.3f} with the rules' help, "
+        f"{needed[False]:.3f} without"
+    )
+    found = []
+    for simulations in (16, 64):
+        a, b = (
+            SearchPlayer(name, rules, network, simulations=simulations, win_in_one=helped)
+            for name, helped in (("win_in_one", True), ("without", False))
+        )
+        found.append(match(rules, a, b, games))
+    return {"evaluations_per_simulation": needed[True], "without": needed[False], "matches": found}
+
+
+ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "win_in_one": win_in_one}
 
 
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["play", "train"])
+    parser.add_argument("what", choices=sorted(ABLATIONS))
     parser.add_argument("--data", type=Path, help="folder of a run of Connect Four (default: a new one)")
     parser.add_argument("--games", type=int, default=1000, help="games of a match (default 1000)")
     arguments = parser.parse_args()
     with run_folder(arguments.data) as layout:
-        found = {"play": play, "train": train}[arguments.what](layout, arguments.games)
+        found = ABLATIONS[arguments.what](layout, arguments.games)
     print(json.dumps({"machine": facts(), **found}, indent=1))
 
 
