@@ -27,7 +27,7 @@ _TOLD = 100  # lines of the event log
 _MOST_SETTINGS_BYTES = 1 << 20
 _FIGURES = (
     "newest model", "time left", "games/s", "simulations/s", "policy loss", "its floor", "value loss", "plies per game",
-    "cache hits", "batch files", "disk", "disk free", "quarantine", "restarts",
+    "cache hits", "cores busy", "batch files", "disk", "disk free", "quarantine", "restarts",
 )  # fmt: skip
 _COLUMNS = (
     "worker", "state", "games", "games/s", "simulations/s", "files", "on disk", "memory", "heard", "died",
