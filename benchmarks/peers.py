@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--core", type=int, help="core to run on (default: the last)")
     parser.add_argument("--only", default="", help="systems whose names begin so, by commas (default: all)")
     arguments = parser.parse_args()
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=130)
     core = arguments.core if arguments.core is not None else max(os.sched_getaffinity(0))
     with fresh_model(5, 64, "int8") as int8, fresh_model(5, 64, "float32") as float32:
         wanted, known = tuple(arguments.only.split(",")), systems({"int8": int8, "float32": float32})
