@@ -22,20 +22,13 @@ from rich.console import Console
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-# Name -> arguments. Runs under fire, long runs and strength are not about speed, and have commands of their own.
-BENCHMARKS: dict[str, list[str]] = {
-    "selfplay_speed": [],
-    "training_speed": [],
-    "scaling": [],
-    "start_up": [],
-    "work": [],
-    "worker_footprint": [],
-}
+# Runs under fire, long runs and strength are not about speed, and have commands of their own.
+BENCHMARKS = ("selfplay_speed", "training_speed", "scaling", "start_up", "work", "worker_footprint")
 
 
 def run(name: str, extra: list[str]) -> object:
     """What a benchmark found. Raises `CalledProcessError` where it fails."""
-    command = [sys.executable, str(HERE / f"{name}.py"), *BENCHMARKS[name], *extra]
+    command = [sys.executable, str(HERE / f"{name}.py"), *extra]
     found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(found.stdout)
 
@@ -46,7 +39,7 @@ def main() -> None:
     parser.add_argument("--only", help=f"these, by commas, of {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--out", type=Path, help="file to write (default: in benchmarks/results/)")
     arguments, extra = parser.parse_known_args()
-    chosen = arguments.only.split(",") if arguments.only else list(BENCHMARKS)
+    chosen = arguments.only.split(",") if arguments.only else BENCHMARKS
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     console, now = Console(stderr=True), datetime.now(UTC)

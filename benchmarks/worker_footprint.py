@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from figures import figure
 
 from selfplay.config import Settings
 from selfplay.games.registry import load_rules
@@ -60,10 +60,11 @@ def main() -> None:
         run(inference_twin(model), Path(folder) / "warm", 1)
         results = [run(inference_twin(model), Path(folder) / str(n), arguments.games) for n in range(arguments.runs)]
     facts = {
-        "seconds_to_first_simulation": round(statistics.median(seconds for seconds, _ in results), 3),
-        "resident_megabytes": statistics.median(memory for _, memory in results),
+        "first_simulation_seconds": figure([seconds for seconds, _ in results]),
+        "resident_megabytes": figure([memory for _, memory in results]),
     }
-    print(f"first simulation after {facts['seconds_to_first_simulation']} s, {facts['resident_megabytes']} MB resident")
+    seconds, megabytes = (found["median"] for found in facts.values())
+    print(f"first simulation after {seconds} s, {megabytes:.0f} MB resident", file=sys.stderr)
     print(json.dumps(facts))
 
 

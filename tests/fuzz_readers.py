@@ -50,7 +50,7 @@ with _instrumented():
         SelfPlaySettings,
         Settings,
         from_tree,
-        read_toml,
+        settings_of_run,
         to_toml,
     )
     from selfplay.errors import SelfplayError
@@ -186,7 +186,7 @@ class Workshop:
     def read_settings(self, content: bytes) -> None:
         path = self._folder / "fuzzed.toml"
         path.write_bytes(content)
-        from_tree(read_toml(path), where=str(path))
+        settings_of_run(path)
 
     def read_settings_with_strange_values(self, seed: bytes) -> None:
         from_tree(made_strange(msgspec.to_builtins(SETTINGS), random.Random(seed)), where="strange")

@@ -101,6 +101,7 @@ class Coordinator:
                 pid=os.getpid(),
             )
         )
+        self.status.cpu.note("coordinator", time.process_time())
         self.status.cpu.begin(time.monotonic())
         reason = "failed"
         try:
@@ -282,8 +283,7 @@ class Coordinator:
 
     def _note_training(self, answer: Message) -> None:
         status, number = self.status, answer["round"]
-        status.cpu.note("ranks", answer["ranks_cpu_seconds"])
-        status.cpu.forget("ranks")
+        status.cpu.add(answer["ranks_cpu_seconds"])
         self._events.add(msgspec.convert({**answer, **self._lap()}, event_types.Trained))
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(status.trained_line(answer))

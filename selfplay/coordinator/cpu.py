@@ -11,7 +11,7 @@ class CpuTime:
 
     _latest: dict[str, float] = field(default_factory=dict)  # name of a process -> what it used since it began
     _ended: float = 0.0  # used by processes that are gone
-    _lap_began: float | None = None  # wall time
+    _lap_began: float = 0.0  # wall time
     _before: float = 0.0  # used before this lap
 
     def note(self, name: str, seconds: float) -> None:
@@ -24,15 +24,16 @@ class CpuTime:
         """A process is gone."""
         self._ended += self._latest.pop(name, 0.0)
 
+    def add(self, seconds: float) -> None:
+        """Processes that nobody hears of themselves have used so many seconds more."""
+        self._ended += seconds
+
     def begin(self, now: float) -> None:
-        """The first lap begins at this wall time, unless one is under way."""
-        if self._lap_began is None:
-            self._lap_began, self._before = now, self._used()
+        """The first lap begins at this wall time."""
+        self._lap_began, self._before = now, self._used()
 
     def lap(self, now: float) -> dict[str, float]:
         """CPU and wall seconds of the lap that ends here, as fields of events; the next one begins."""
-        self.begin(now)
-        assert self._lap_began is not None
         used = self._used()
         found = {"cpu_seconds": round(used - self._before, 3), "span_seconds": round(now - self._lap_began, 3)}
         self._lap_began, self._before = now, used

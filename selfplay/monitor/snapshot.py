@@ -152,8 +152,8 @@ class Reader:
         )
 
     def _busy_share(self) -> float | None:
-        laps: list[Played | Trained] = [*list(self._played.values())[-_BUSY_ROUNDS:]]
-        laps.extend(list(self._trained.values())[-_BUSY_ROUNDS:])
+        played, trained = list(self._played.values()), list(self._trained.values())
+        laps: list[Played | Trained] = [*played[-_BUSY_ROUNDS:], *trained[-_BUSY_ROUNDS:]]
         span = self._cores * sum(lap.span_seconds for lap in laps)
         return sum(lap.cpu_seconds for lap in laps) / span if span > 0 else None
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from selfplay.games.registry import load_rules
 from selfplay.network.card import Count, ModelCard, sealed
 from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
-from selfplay.network.quantization import measured_ranges
+from selfplay.network.quantization import Ranges, measured_ranges
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
 
 FORMAT = "selfplay-model"
@@ -176,8 +176,18 @@ def inference_file(checkpoint: Checkpoint) -> bytes:
     if checkpoint.card.precision == "int8":
         rules = load_rules(checkpoint.card.spec)
         planes = rules.encode(random_positions(rules, RANGE_POSITIONS, seed=0))
-        ranges = measured_ranges(network, torch.from_numpy(planes))
+        ranges = _on_one_thread(lambda: measured_ranges(network, torch.from_numpy(planes)))
     return sealed(to_onnx(network, checkpoint.card.to_metadata(), ranges))
+
+
+def _on_one_thread(measure: Callable[[], Ranges]) -> Ranges:
+    """Ranges are part of what the games are a function of: they must not depend on the cores of a machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return measure()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

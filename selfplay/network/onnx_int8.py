@@ -14,10 +14,9 @@ import numpy.typing as npt
 from torch import nn
 
 from selfplay.network.onnx_builder import OPSET, Builder
+from selfplay.network.onnx_check import DOMAIN
 from selfplay.network.quantization import Ranges, folded, quantized, scale_of
 from selfplay.network.resnet import ResidualBlock, ResNet
-
-DOMAIN = "com.microsoft"
 
 
 class Int8Builder(Builder):
@@ -55,14 +54,13 @@ class Int8Builder(Builder):
 
     def _convolution(self, module: nn.Sequential, path: str, source: str) -> str:
         """Convolution and normalisation, from bytes to bytes."""
-        weights, sizes, bias = quantized(*_parts(module))
-        counts = np.rint(bias / (sizes * self._scales[source].size)).clip(-(2**30), 2**30).astype(np.int32)
+        weights, sizes, bias = quantized(*_parts(module), self._scales[source])
         weight = [
             self.array(f"{path}.weight", weights),
             self.array(f"{path}.weight.sizes", sizes),
             self.array(f"{path}.weight.zeros", np.zeros(len(sizes), np.int8)),
         ]
-        inputs = [source, *self._scale(source), *weight, *self._scale(path), self.array(f"{path}.bias", counts)]
+        inputs = [source, *self._scale(source), *weight, *self._scale(path), self.array(f"{path}.bias", bias)]
         return self.add("QLinearConv", inputs, output=path, domain=DOMAIN, channels_last=1, pads=[1] * 4)
 
     def _head(self, module: nn.Sequential, path: str, cells: str) -> str:

@@ -17,10 +17,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from selfplay.errors import ModelError
 from selfplay.network.resnet import ResNet
 
 LARGEST_WEIGHT = 64
 _LARGEST_BYTE = 255
+_LARGEST_BIAS = 1 << 30  # leaves room for the sum of products beside it
+_SMALLEST_SIZE = 1e-9  # of a value that is always 0: its inverse is still a float
 
 Range = tuple[float, float]
 Ranges = Mapping[str, Range]  # name of a module -> lowest and highest of the values it hands on
@@ -38,7 +41,7 @@ class Convolution(NamedTuple):
 
     weights: npt.NDArray[np.int8]  # [O, I, 3, 3]
     sizes: npt.NDArray[np.float32]  # [O] what a weight of 1 stands for
-    bias: npt.NDArray[np.float64]  # [O] in full
+    bias: npt.NDArray[np.int32]  # [O] in units of a weight of 1 times a byte of 1
 
 
 def quantized_modules(network: ResNet) -> dict[str, nn.Module]:
@@ -51,7 +54,10 @@ def quantized_modules(network: ResNet) -> dict[str, nn.Module]:
 
 @torch.inference_mode()
 def measured_ranges(network: ResNet, planes: Tensor) -> dict[str, Range]:
-    """The ranges of all values that become bytes, over positions [n, P, H, W], in inference mode."""
+    """The ranges of all values that become bytes, over positions [n, P, H, W], in inference mode.
+
+    Raises `ModelError` where they are not finite.
+    """
     found: dict[str, Range] = {}
     hooks = [
         module.register_forward_hook(lambda _, __, values, name=name: found.update({name: _range(values)}))
@@ -62,6 +68,8 @@ def measured_ranges(network: ResNet, planes: Tensor) -> dict[str, Range]:
     finally:
         for hook in hooks:
             hook.remove()
+    if not np.isfinite(list(found.values())).all():
+        raise ModelError("the network's values are not finite: its weights are damaged, or training diverged")
     return found
 
 
@@ -72,7 +80,7 @@ def _range(values: Tensor) -> Range:
 def scale_of(found: Range) -> Scale:
     """The scale that covers a range, which holds 0, exactly there too."""
     low, high = found
-    size = max((high - low) / _LARGEST_BYTE, float(np.finfo(np.float32).tiny))
+    size = max((high - low) / _LARGEST_BYTE, _SMALLEST_SIZE)
     return Scale(np.float32(size), np.uint8(round(-low / size)))
 
 
@@ -95,10 +103,18 @@ def folded(
     return weights * gain[:, None, None, None], shift - mean * gain
 
 
-def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> Convolution:
-    """A convolution without bias and the normalisation behind it, in whole numbers."""
+def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d, source: Scale) -> Convolution:
+    """A convolution without bias and the normalisation behind it, in whole numbers, for bytes of the scale `source`.
+
+    A channel whose weights are tiny beside its bias gets coarser ones: the bias, counted in products of weights and
+    bytes, has to fit into 32 bits.
+    """
     weights, bias = folded(convolution, normalisation)
-    sizes = np.maximum(np.abs(weights).max(axis=(1, 2, 3)) / LARGEST_WEIGHT, np.finfo(np.float32).tiny)
-    sizes = sizes.astype(np.float32)
+    by_weight, by_bias = (
+        np.abs(weights).max(axis=(1, 2, 3)) / LARGEST_WEIGHT,
+        np.abs(bias) / source.size / _LARGEST_BIAS,
+    )
+    sizes = np.maximum(np.maximum(by_weight, by_bias), _SMALLEST_SIZE).astype(np.float32)
     whole = np.rint(weights / sizes[:, None, None, None]).clip(-LARGEST_WEIGHT, LARGEST_WEIGHT)
-    return Convolution(whole.astype(np.int8), sizes, bias)
+    counts = np.rint(bias / (sizes.astype(float) * source.size))
+    return Convolution(whole.astype(np.int8), sizes, counts.astype(np.int32))

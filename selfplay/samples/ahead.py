@@ -10,7 +10,10 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items; each is made by a thread while the one before it is used. Raises what making one raises."""
+    """The same items, none of which is None; each is made by a thread while the one before it is used.
+
+    Raises what making one raises.
+    """
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -9,6 +9,7 @@ H × W board, A actions, S symmetries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,10 +125,8 @@ class TrainingDataPool:
             row_ends = np.cumsum([len(part.states) for part in parts]).tolist()
             pair_ends = np.cumsum([len(part.actions) for part in parts]).tolist()
             self._places = {
-                game: _Place(slice(row, row_end), slice(pair, pair_end))
-                for game, row, row_end, pair, pair_end in zip(
-                    kept, [0, *row_ends], row_ends, [0, *pair_ends], pair_ends, strict=False
-                )
+                game: _Place(slice(*rows), slice(*pairs))
+                for game, rows, pairs in zip(kept, pairwise([0, *row_ends]), pairwise([0, *pair_ends]), strict=True)
             }
         last = self._places[chosen[-1]]
         return self._piece(_Place(slice(0, last.rows.stop), slice(0, last.pairs.stop)))

@@ -74,7 +74,9 @@ def _narrow(actions: int) -> type[np.uint16] | type[np.uint32]:
     return np.uint16 if actions <= 1 << 16 else np.uint32
 
 
-def dense(positions: Positions, ends: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], *, actions: int) -> Any:
+def dense(
+    positions: Positions, ends: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], *, actions: int
+) -> npt.NDArray[np.float32]:
     """Policies [len(rows), A] of the positions in these rows; `ends` [n] is where the pairs of each end."""
     policy = np.zeros((len(rows), actions), np.float32)
     _fill(rows, positions.pairs, ends, positions.actions, positions.probabilities, policy)

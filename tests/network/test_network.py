@@ -19,7 +19,7 @@ from selfplay.network.checkpoint import (
     untrained,
 )
 from selfplay.network.onnx_export import to_onnx
-from selfplay.network.quantization import measured_ranges, quantized, scale_of
+from selfplay.network.quantization import Scale, measured_ranges, quantized, scale_of
 from selfplay.network.resnet import NetworkShape, new_network
 
 
@@ -101,15 +101,25 @@ def test_the_8_bit_twin_judges_nearly_as_torch_does(busy_network, connect4):
 
 def test_whole_weights_stand_for_those_of_convolution_and_normalisation(busy_network):
     block = busy_network.tower[0]
-    whole = quantized(block.first[0], block.first[1])
+    source = Scale(np.float32(1 / 255), np.uint8(0))
+    with torch.no_grad():
+        block.first[1].weight[3] = 1e-9  # a channel that is nearly all bias
+        block.first[1].weight[4] = block.first[1].bias[4] = 0.0
+    whole = quantized(block.first[0], block.first[1], source)
     values = torch.from_numpy(whole.weights * whole.sizes[:, None, None, None])
     features = torch.rand(5, 16, 6, 7)
     with torch.no_grad():
         exact = block.first[1](block.first[0](features))
-    found = torch.nn.functional.conv2d(features.double(), values.double(), torch.from_numpy(whole.bias), padding=1)
+    found = torch.nn.functional.conv2d(
+        features.double(),
+        values.double(),
+        torch.from_numpy(whole.bias * whole.sizes.astype(float) * source.size),
+        padding=1,
+    )
     assert whole.weights.min() >= -64
     assert whole.weights.max() <= 64
-    assert abs(whole.weights).max(axis=(1, 2, 3)).tolist() == [64] * 16
+    assert abs(whole.weights).max(axis=(1, 2, 3)).tolist() == [64] * 3 + [0, 0] + [64] * 11
+    assert float((found - exact)[:, 3:5].abs().max()) < 1e-6
     assert float((found - exact).abs().mean()) < 0.01 * float(exact.std())
 
 
@@ -119,6 +129,14 @@ def test_a_scale_covers_its_range_and_stands_for_0_exactly(found):
     low, high = -zero * size, (255 - zero) * size
     assert low - size / 2 <= found[0] <= low + size / 2
     assert high - size / 2 <= found[1] <= high + size / 2 or found == (0.0, 0.0)
+
+
+def test_a_network_whose_values_are_not_finite_is_refused(busy_network, connect4):
+    with torch.no_grad():
+        busy_network.tower[1].first[0].weight[0] = float("nan")
+    planes = torch.from_numpy(connect4.encode(random_positions(connect4, 8, seed=0)))
+    with pytest.raises(ModelError, match="not finite"):
+        measured_ranges(busy_network, planes)
 
 
 def sum_of(checkpoint):
