@@ -62,11 +62,12 @@ def add_node(tree: Any, game: int, parent: int, action: int) -> int:
     tree.size[game] = node + 1
     tree.parent[game, node] = parent
     tree.parent_action[game, node] = action
-    tree.legal[game, node, :] = False
-    tree.prior[game, node, :] = 0.0
-    tree.child[game, node, :] = NO_CHILD
-    tree.visits[game, node, :] = 0
-    tree.value_sum[game, node, :] = 0.0
+    for edge in range(tree.child.shape[2]):
+        tree.legal[game, node, edge] = False
+        tree.prior[game, node, edge] = 0.0
+        tree.child[game, node, edge] = NO_CHILD
+        tree.visits[game, node, edge] = 0
+        tree.value_sum[game, node, edge] = 0.0
     if parent >= 0:
         tree.child[game, parent, action] = node
     return int(node)
@@ -109,7 +110,8 @@ def describe_node(tree: Any, game: int, node: int, outcome: int, to_move: int) -
 def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) -> None:
     """Write evaluations [n] to the leaves [n] they belong to, and back all up."""
     for i in range(len(games)):
-        tree.prior[games[i], leaves[i]] = priors[i]
+        for action in range(priors.shape[1]):
+            tree.prior[games[i], leaves[i], action] = priors[i, action]
         tree.value[games[i], leaves[i]] = values[i]
         back_up(tree, games[i], leaves[i])
 
@@ -166,8 +168,9 @@ def move_node(tree: Any, game: int, old: int, new: int) -> None:
     tree.to_move[game, new] = tree.to_move[game, old]
     tree.terminal[game, new] = tree.terminal[game, old]
     tree.value[game, new] = tree.value[game, old]
-    tree.legal[game, new] = tree.legal[game, old]
-    tree.prior[game, new] = tree.prior[game, old]
-    tree.child[game, new] = tree.child[game, old]
-    tree.visits[game, new] = tree.visits[game, old]
-    tree.value_sum[game, new] = tree.value_sum[game, old]
+    for edge in range(tree.child.shape[2]):
+        tree.legal[game, new, edge] = tree.legal[game, old, edge]
+        tree.prior[game, new, edge] = tree.prior[game, old, edge]
+        tree.child[game, new, edge] = tree.child[game, old, edge]
+        tree.visits[game, new, edge] = tree.visits[game, old, edge]
+        tree.value_sum[game, new, edge] = tree.value_sum[game, old, edge]
