@@ -211,7 +211,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a trained Connect Four model, instead of those of the table")
     parser.add_argument("--turns", type=int, default=7, help="turns of each case (default 7)")
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each kind in a turn (default 4)")
-    parser.add_argument("--games", type=int, default=WorkerSettings().games_in_parallel, help="games side by side")
+    parser.add_argument(
+        "--games", type=int, default=WorkerSettings().games_side_by_side("cpu"), help="games side by side"
+    )
     parser.add_argument("--core", type=int, help="core to run on (default: the last)")
     arguments = parser.parse_args()
     usable = os.sched_getaffinity(0)

@@ -29,7 +29,9 @@ class Ours:
         cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
         asked = {"search": {**preset("connect4")["search"], "simulations": SIMULATIONS}}
         settings: SearchSettings = from_tree(asked, where="peers").search
-        self._lockstep = Lockstep(rules, cached, settings, slots=worker.games_in_parallel, run_seed=0, round_number=1)
+        self._lockstep = Lockstep(
+            rules, cached, settings, slots=worker.games_side_by_side("cpu"), run_seed=0, round_number=1
+        )
         spare_the_collector()
         self._play = self._lockstep.play(range(10**9))
         self._planes = rules.encode(random_positions(rules, max(BATCHES), seed=0))

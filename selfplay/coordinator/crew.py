@@ -91,7 +91,8 @@ class Crew:
         pending = [game for game in missing if game not in under_way]
         for place, worker in enumerate(idle):
             if pending:
-                parallel = self._run.settings.worker.games_in_parallel
+                settings = self._run.settings
+                parallel = settings.worker.games_side_by_side(settings.selfplay.device)
                 task = next_task(pending, workers=len(idle) - place, games_in_parallel=parallel)
                 del pending[: len(task)]
             elif (copy := self._copy_of_straggler(number, missing)) is not None:

@@ -147,7 +147,7 @@ def _replay(
             rules,
             evaluator,
             settings.search,
-            slots=min(settings.worker.games_in_parallel, len(wanted)),
+            slots=min(settings.worker.games_side_by_side(settings.selfplay.device), len(wanted)),
             run_seed=settings.selfplay.seed,
             round_number=number,
         )

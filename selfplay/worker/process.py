@@ -95,7 +95,7 @@ class Worker:
             self._rules,
             evaluator,
             self._setup.search,
-            slots=min(self._setup.worker.games_in_parallel, task.num_games),
+            slots=min(self._setup.worker.games_side_by_side(self._setup.device), task.num_games),
             run_seed=self._setup.seed,
             round_number=task.round,
         )
