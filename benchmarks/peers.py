@@ -171,11 +171,11 @@ def main() -> None:
         pythons = {name: python_of(name, console) for name in dict.fromkeys(system.requirements for system in chosen)}
         players = [start(system, pythons[system.requirements], core, console) for system in chosen]
         for player in players:
-            player.ask("warm", arguments.seconds)
+            player.ask("warm", 2 * arguments.seconds)
         for number in range(arguments.turns):
             console.print(f"turn {number + 1} of {arguments.turns}")
             for system, player in zip(chosen, players, strict=True):
-                system.bare.append(player.ask("bare", arguments.seconds / 4)["passes_per_second"])
+                system.bare.append(player.ask("bare", arguments.seconds / 2)["passes_per_second"])
                 system.turns.append(player.ask("play", arguments.seconds))
         for system, player in zip(chosen, players, strict=True):
             system.memory_megabytes = round(player.most_megabytes())

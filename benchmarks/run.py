@@ -23,7 +23,7 @@ from rich.console import Console
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 # Runs under fire, long runs and strength are not about speed, and have commands of their own.
-BENCHMARKS = ("selfplay_speed", "training_speed", "scaling", "start_up", "work", "worker_footprint")
+BENCHMARKS = ("selfplay_speed", "where_time_goes", "training_speed", "scaling", "start_up", "work", "worker_footprint")
 
 
 def run(name: str, extra: list[str]) -> object:

@@ -1,7 +1,8 @@
 """How time and memory grow with the work: simulations, board, network, games side by side, replay window.
 
     python benchmarks/work.py                       about 5 minutes; the tables
-    python benchmarks/work.py --plot docs           and docs/performance_*.svg
+    python benchmarks/work.py --plot docs           and docs/performance_work.svg
+    python benchmarks/work.py --plot docs --drawn-from benchmarks/results/FILE.json    what `run.py` has measured
 
 One core. For each kind of work, a row of sizes; beside each the cost of one unit of it (a simulation, a forward pass, a
 position), and the exponent by which the whole grew with the size since the row before: 1 is linear, above it a size
@@ -251,7 +252,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", help=f"these, by commas, of {', '.join(KINDS)} (default: all)")
     parser.add_argument("--plot", type=Path, help="folder for performance_work.svg")
+    parser.add_argument("--drawn-from", type=Path, help="measure nothing: plot what this file of run.py holds")
     arguments = parser.parse_args()
+    if arguments.drawn_from:
+        measured = json.loads(arguments.drawn_from.read_text())["results"]["work"]
+        plot({kind: measured[kind] for kind in KINDS}, arguments.plot or Path("docs"))
+        return
     console = Console(stderr=True, width=100)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     found = {}
