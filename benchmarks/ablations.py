@@ -177,7 +177,7 @@ def win_in_one(layout: RunLayout, games: int) -> dict[str, Any]:
     found = []
     for simulations in (16, 64):
         a, b = (
-            SearchPlayer(name, rules, network, simulations=simulations, win_in_one=helped)
+            SearchPlayer(name, rules, network, simulations=simulations, proofs=helped)
             for name, helped in (("win_in_one", True), ("without", False))
         )
         found.append(match(rules, a, b, games))

@@ -82,12 +82,26 @@ class SearchSettings(Group, frozen=True):
         int, Meta(description="plies from the start of a game played at `temperature`", ge=0, le=1_000_000)
     ] = 12
     late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
+    opening_share: Annotated[
+        float, Meta(description="share of games that begin with random plies, so that play is varied", ge=0, le=1)
+    ] = 0.0
+    opening_plies: Annotated[
+        int,
+        Meta(description="most random plies of such a game: one to so many, each number as likely", ge=1, le=10_000),
+    ] = 8
     reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
     win_in_one: Annotated[
         bool,
         Meta(
             description="where the player to move can win at once, the rules judge the position (a win, by those "
             "moves), not the network; worth switching off for games with hundreds of slow moves that never end so"
+        ),
+    ] = True
+    solver: Annotated[
+        bool,
+        Meta(
+            description="proven results are carried up the tree: solved positions are not searched, moves proven to be "
+            "mistakes are left out of search, choice and policy target"
         ),
     ] = True
 
@@ -121,6 +135,15 @@ class TrainingSettings(Group, frozen=True):
     learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
     weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
     gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0, le=1e12)] = 4.0
+    value_lambda: Annotated[
+        float,
+        Meta(
+            description="what a position's value learns: 1 = the game's outcome alone, below it the root values of "
+            "this and later plies too, each counting so many times the one before (TD-lambda)",
+            ge=0,
+            le=1,
+        ),
+    ] = 1.0
     value_weight: Annotated[
         float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
     ] = 1.0
@@ -210,7 +233,7 @@ class Settings(Group, frozen=True):
 SPEED_ONLY = ("worker",)  # groups that may change between two starts of a run
 Tree = dict[str, Any]  # settings as nested dictionaries, group → field → value
 # What runs and models were made with that are older than a setting, where that is not today's default.
-OLDER: Tree = {"search": {"win_in_one": False}, "selfplay": {"precision": "float32"}}
+OLDER: Tree = {"search": {"win_in_one": False, "solver": False}, "selfplay": {"precision": "float32"}}
 
 
 def from_tree(tree: Tree, *, where: str) -> Settings:

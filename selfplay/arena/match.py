@@ -15,9 +15,9 @@ import numpy as np
 from selfplay.arena.player import Player
 from selfplay.errors import UsageError
 from selfplay.games.game import ONGOING, Rules, States
+from selfplay.games.random_play import random_opening
 
 OPENING_PLIES = 2
-_ATTEMPTS = 100
 _Z_95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -47,10 +47,7 @@ class MatchResult:
 
         Unlike the mean's own error it does not shrink to nothing when every game is won.
         """
-        n, p = self.games, self.score
-        centre = (p + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
-        half = _Z_95 * math.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n**2)) / (1 + _Z_95**2 / n)
-        return max(0.0, centre - half), min(1.0, centre + half)
+        return wilson(self.wins + self.draws / 2, self.games)
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -58,6 +55,14 @@ class MatchResult:
             f"{self.a} against {self.b}: score {self.score:.3f} (95 % interval {low:.3f} to {high:.3f}), "
             f"{self.wins} won, {self.draws} drawn, {self.losses} lost"
         )
+
+
+def wilson(successes: float, trials: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    n, p = trials, successes / trials
+    centre = (p + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
+    half = _Z_95 * math.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n**2)) / (1 + _Z_95**2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def play_match(
@@ -81,7 +86,8 @@ def play_match(
         raise UsageError(f"a match needs an even number of games, both colours for each opening; found {games}")
     states = rules.empty((games,))
     for pair in range(games // 2):
-        states[2 * pair : 2 * pair + 2] = _opening(rules, opening_plies, np.random.default_rng([seed, pair]))
+        opening = random_opening(rules, opening_plies, np.random.default_rng([seed, pair]))
+        states[2 * pair : 2 * pair + 2] = opening.state
     rngs = [np.random.default_rng([seed, games, number]) for number in range(games)]
     seats = ((a, b), (b, a))  # who is player 0 and player 1, in even and in odd games
     results = np.full(games, ONGOING, np.int8)  # seen by player 0
@@ -116,16 +122,3 @@ def _play_ply(
     over = known.outcomes != ONGOING
     for_first = np.where(movers == 0, known.outcomes, -known.outcomes)
     results[games[over]] = for_first[over]
-
-
-def _opening(rules: Rules, plies: int, rng: np.random.Generator) -> States:
-    """An ongoing position [1] a few random plies from the start."""
-    for _ in range(_ATTEMPTS):
-        state = rules.start(1)
-        known = rules.describe(state)
-        for _ in range(plies):
-            if known.outcomes[0] == ONGOING:
-                known = rules.advance(state, np.array([rng.choice(np.flatnonzero(known.legal[0]))], np.int32))
-        if known.outcomes[0] == ONGOING:
-            return state
-    raise UsageError(f"{rules.info.name} is over within {plies} plies; a match needs longer games")

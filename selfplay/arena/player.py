@@ -5,6 +5,7 @@ Letters: n positions, A actions.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 from selfplay.config import SearchSettings
 from selfplay.errors import UsageError, nearest
 from selfplay.evaluation.cache import CachedEvaluator
-from selfplay.evaluation.evaluator import Evaluator
+from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.games.game import Rules, States
@@ -59,21 +60,30 @@ class SearchPlayer:
         rules: the game.
         evaluator: judges leaves.
         simulations: visits of the root per move.
-        win_in_one: whether the rules are asked for wins in one.
+        proofs: whether the rules are asked for wins in one, and proven results carried up the tree.
     """
 
-    def __init__(
-        self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int, win_in_one: bool = True
-    ) -> None:
+    def __init__(self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int, proofs: bool = True) -> None:
         self.name = name
         self.simulations = simulations
         self._rules = rules
-        self._settings = SearchSettings(simulations=simulations, reuse_tree=False, win_in_one=win_in_one)
+        self._settings = SearchSettings(simulations=simulations, reuse_tree=False, win_in_one=proofs, solver=proofs)
         self._method = Puct(self._settings).without_exploration()
         self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
-        return [int(facts.visits.argmax()) for facts in self.think(states)]
+        return [int(facts.sound_visits.argmax()) for facts in self.think(states)]
+
+    def glance(self, states: States) -> Evaluation:
+        """What the evaluator alone says of ongoing positions [n]."""
+        known = self._rules.describe(states)
+        return self._evaluator.evaluate(Positions(self._rules, states, known.legal, known.keys))
+
+    def with_simulations(self, simulations: int) -> SearchPlayer:
+        """The same player, thinking for so long; they share what they remember."""
+        twin = copy.copy(self)
+        twin.simulations = simulations
+        return twin
 
     def think(self, states: States) -> list[RootFacts]:
         """What the search finds in ongoing positions [n]."""
@@ -111,7 +121,7 @@ def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int =
     if kind == "rollout":
         if not figure.isdecimal() or int(figure) < 1:
             raise UsageError(f'"{spec}": expected rollout:N with N simulations per move, for example rollout:100')
-        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), win_in_one=False)
+        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), proofs=False)
     if not Path(spec).exists() and Path(spec).suffix not in (".pt", ".onnx"):
         raise UsageError(
             f'"{spec}" is neither a model file nor a baseline{nearest(spec, ["random", "rollout:100"])}; '

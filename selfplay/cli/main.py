@@ -19,6 +19,7 @@ COMMANDS = {
     "play": "Play against a model in the terminal.",
     "analyse": "What a model thinks of a position.",
     "arena": "A match between two models or baselines.",
+    "evaluate": "A model's mistakes against perfect play.",
     "games": "List the games.",
     "check": "Check the rules of a game against the laws of the contract.",
     "info": "What a model is: game, round, fingerprint, size.",

@@ -62,10 +62,8 @@ def _show(batch: Batch, game: GameRecord, spec: str) -> None:
         total = sum(weight for _, weight in pairs)
         best = sorted(pairs, key=lambda pair: -pair[1])[:5]
         shares = ", ".join(f"{rules.action_name(action)} {weight / total:.0%}" for action, weight in best)
+        found = f"value {game.values[ply]:+.2f}, visits {shares}" if total else "a random opening"
         click.echo(f"\n{rules.draw(states[ply])}")
-        click.echo(
-            f"ply {ply + 1}, player {known.to_move[ply] + 1}: value {game.values[ply]:+.2f}, visits {shares}; "
-            f"plays {rules.action_name(move)}"
-        )
+        click.echo(f"ply {ply + 1}, player {known.to_move[ply] + 1}: {found}; plays {rules.action_name(move)}")
     final = rules.replay(game.moves)[0][-1]
     click.echo(f"\n{rules.draw(final)}\n{RESULTS[game.outcome]}")

@@ -149,7 +149,7 @@ def _plies(record: GameRecord, rules: Rules) -> Iterator[Ply]:
             move=rules.action_name(action),
             visits=visits,
             names={number: rules.action_name(number) for number in {*visits, action}},
-            loss=max(0.0, (values[ply] - values[ply + 1]) * sides[ply]),
+            loss=max(0.0, (values[ply] - values[ply + 1]) * sides[ply]) if visits else 0.0,
         )
     yield Ply(
         drawing=rules.draw(states[-1]),

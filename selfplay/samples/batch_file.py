@@ -1,10 +1,10 @@
-"""The batch file: finished games as JSON, format `selfplay-batch`, version 2.
+"""The batch file: finished games as JSON, format `selfplay-batch`, version 3.
 
 One object; its `games` stand one per line. Planes are never stored: they are rebuilt by replaying the moves.
 
     field        type          meaning
     format       text          "selfplay-batch"
-    version      int           2
+    version      int           3
     game         text          name of the game
     rules        text          hash of its rules (start, legal, play)
     model        text          fingerprint of the model that played
@@ -14,14 +14,16 @@ One object; its `games` stand one per line. Planes are never stored: they are re
       number     int           0, 1, …: the game's number in its round
       seed       int           seed of the game's generator, below 2^53; (run seed, round, number) decide it
       outcome    int           1, 0 or -1: the first player won, drew, lost
+      opening    int           so many plies at the start were random, not searched: nothing is to be learnt there
       moves      list of int   actions, from the start to the end
       policies   list of lists per move: action, weight, action, weight, … in order of action; weight = visits of
-                               the root's action (a whole number above 0)
-      values     list of float per move: root value seen by the player to move, -1 to 1, rounded to 4 places
+                               the root's action (a whole number above 0); empty in the opening
+      values     list of float per move: root value seen by the player to move, -1 to 1, rounded to 4 places; 0 in the
+                               opening
       simulations list of int  per move: simulations made for it (reused visits are not counted)
     checksum     text          SHA-256, as hexadecimal digits, of all bytes of the file before `,"checksum"`
 
-Version 1 had no checksum; it is still read.
+Versions 1 (no checksum) and 2 (no `opening`) are still read.
 Knows the JSON and its inner consistency, not where files lie.
 """
 
@@ -42,7 +44,7 @@ from selfplay.files import read_file
 from selfplay.games.game import ONGOING, Advanced, Rules, States
 
 FORMAT = "selfplay-batch"
-VERSION = 2
+VERSION = 3
 RESULTS = {1: "the first player won", 0: "a draw", -1: "the second player won"}  # outcomes in words
 _SEAL = b',"checksum":"'
 GAMES_PER_FILE = 10
@@ -57,6 +59,7 @@ class GameRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     number: Count
     seed: Count
     outcome: Annotated[int, Meta(ge=-1, le=1)]
+    opening: Count = 0
     moves: list[Count]
     policies: list[list[Count]]
     values: list[Annotated[float, Meta(ge=-1, le=1)]]
@@ -118,7 +121,7 @@ def decode_batch(content: bytes) -> Batch:
         raise BatchError(f"not whole JSON ({error}); it was cut short or is not a batch") from None
     if kind.format != FORMAT:
         raise BatchError(f'its format is "{kind.format}", expected "{FORMAT}"')
-    if kind.version not in (1, VERSION):
+    if not 1 <= kind.version <= VERSION:
         raise BatchError(f"its version is {kind.version}, this program reads 1 to {VERSION}; update selfplay")
     try:
         batch = msgspec.json.decode(content, type=Batch)
@@ -169,9 +172,11 @@ def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]
     outcome = outcome_for_first(known, plies)
     if outcome != game.outcome:
         raise BatchError(f"game {game.number} says outcome {game.outcome}, its moves lead to {outcome}")
-    if not _policies_are_good(game.policies, known.legal):
-        for ply, policy in enumerate(game.policies):  # says which, and why
-            _check_policy(game, ply, policy, known.legal[ply])
+    if game.opening >= plies or any(game.policies[: game.opening]):
+        raise BatchError(f"game {game.number} has {plies} moves, of which the first {game.opening} were not searched")
+    if not _policies_are_good(game.policies[game.opening :], known.legal[game.opening :]):
+        for ply in range(game.opening, plies):  # says which, and why
+            _check_policy(game, ply, game.policies[ply], known.legal[ply])
     return states[:-1], Advanced._make(column[:-1] for column in known)
 
 

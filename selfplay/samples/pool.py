@@ -70,7 +70,8 @@ class TrainingDataPool:
         self._landed: dict[GameId, Positions] = {}  # since the last window
         self._places: dict[GameId, _Place] = {}  # of the games before, in order of their numbers
         self._positions: Positions | None = None  # of these games
-        self._lengths: dict[GameId, int] = {}  # plies of every game there is
+        self._lengths: dict[GameId, int] = {}  # positions of every game there is
+        self._openings: dict[GameId, int] = {}  # plies before the first of them
         self._boards, self._actions = tables(identity.rules.info.symmetries)
 
     def collect(self) -> int:
@@ -78,8 +79,9 @@ class TrainingDataPool:
         before = len(self._lengths)
         for sweep in self._collector.sweeps():
             for game in sweep.games:
-                self._landed[game.id] = positions_of(game)
-                self._lengths[game.id] = len(game.states)
+                self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
+                self._lengths[game.id] = len(game.states) - game.record.opening
+                self._openings[game.id] = game.record.opening
         return len(self._lengths) - before
 
     def window(self, round_number: int) -> Window:
@@ -109,7 +111,7 @@ class TrainingDataPool:
         weight = position_weights(
             self._settings,
             games=np.repeat(np.arange(len(chosen)), lengths[first:]),
-            plies=np.concatenate([np.arange(length) for length in lengths[first:]]),
+            plies=np.concatenate([self._openings[game] + np.arange(self._lengths[game]) for game in chosen]),
             outcomes=positions.outcome,
         )
         if self._settings.duplicates != 1.0:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from selfplay.games.game import States
 from selfplay.kernels import kernel
-from selfplay.samples.batch_file import flat_policies
+from selfplay.samples.batch_file import GameRecord, flat_policies
 from selfplay.samples.collector import CheckedGame
 
 
@@ -28,20 +28,36 @@ class Positions(NamedTuple):
     outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
 
 
-def positions_of(game: CheckedGame) -> Positions:
-    """A game's positions, one before each move."""
-    record = game.record
-    pairs, actions, weights = flat_policies(record.policies)
+def positions_of(game: CheckedGame, *, value_lambda: float) -> Positions:
+    """A game's positions, one before each move that was searched."""
+    record, searched = game.record, slice(game.record.opening, None)
+    pairs, actions, weights = flat_policies(record.policies[searched])
     sums = np.add.reduceat(weights, np.cumsum(pairs) - pairs)
-    # Seen by the player to move in each position, not by ply: a player may move twice running.
-    result = np.where(game.known.to_move == 0, record.outcome, -record.outcome)
     return Positions(
-        game.states,
+        game.states[searched],
         pairs.astype(np.int32),
         actions.astype(_narrow(game.known.legal.shape[1])),
         (weights / np.repeat(sums, pairs)).astype(np.float32),
-        np.eye(3, dtype=np.float32)[1 - result],
+        value_targets(record, game.known.to_move, value_lambda)[searched],
     )
+
+
+def value_targets(record: GameRecord, to_move: npt.NDArray[np.int8], value_lambda: float) -> npt.NDArray[np.float32]:
+    """Probabilities of win, draw and loss [plies, 3] for the player to move before each ply.
+
+    TD-lambda (Sutton 1988; for AlphaZero Willemsen et al. 2020, "Value targets in off-policy AlphaZero"): the outcome
+    at the end, and before it a mean of this ply's root value, which counts 1 - lambda, and what comes after, lambda.
+    """
+    target = np.eye(3, dtype=np.float32)[1 - record.outcome]  # seen by the first player
+    targets = np.empty((len(to_move), 3), np.float32)
+    for ply in reversed(range(len(to_move))):
+        value = record.values[ply] if to_move[ply] == 0 else -record.values[ply]
+        if value_lambda < 1.0:
+            found = np.array([(1 + value) / 2, 0, (1 - value) / 2], np.float32)
+            target = (1 - value_lambda) * found + value_lambda * target
+        # Turned by who is to move, not by ply: a player may move twice running.
+        targets[ply] = target if to_move[ply] == 0 else target[::-1]
+    return targets
 
 
 def joined(parts: Sequence[Positions]) -> Positions:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from selfplay.config import SearchSettings
 from selfplay.kernels import kernel
 from selfplay.search.simulate import growth_loop
-from selfplay.search.tree import Tree
+from selfplay.search.tree import Tree, sound_visits
 
 _SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
 
@@ -35,10 +35,10 @@ class PuctConstants(NamedTuple):
 
 @kernel
 def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
-    """The legal action with the highest score; the lowest-numbered of equals. Noise counts at the root only."""
+    """The live action with the highest score; the lowest-numbered of equals. Noise counts at the root only."""
     visits, total, value, visited_prior = 0, tree.value[game, node], 0.0, 0.0
     for action in range(tree.visits.shape[2]):
-        if tree.visits[game, node, action] > 0:
+        if tree.live[game, node, action] and tree.visits[game, node, action] > 0:
             visits += tree.visits[game, node, action]
             total += tree.value_sum[game, node, action]
             visited_prior += tree.prior[game, node, action]
@@ -49,7 +49,7 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
     noise = constants.noise_fraction if node == 0 else 0.0
     best, best_score = -1, -np.inf
     for action in range(tree.visits.shape[2]):
-        if not tree.legal[game, node, action]:
+        if not tree.live[game, node, action]:
             continue
         count = tree.visits[game, node, action]
         q = tree.value_sum[game, node, action] / count if count > 0 else unvisited
@@ -84,15 +84,17 @@ class Puct:
             share_out(rng.standard_gamma(self._settings.noise_alpha, len(legal)), legal, tree.noise[game])
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
-        """What the network shall learn to expect here: the root's visit counts [A]."""
-        return np.array(tree.visits[game, 0])
+        """What the network shall learn to expect here: the root's visit counts [A], proven mistakes left out."""
+        visits = np.empty(tree.visits.shape[2], np.int32)
+        sound_visits(tree, game, visits)
+        return visits
 
     def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int:
         """The move to play at `ply` of a self-play game, drawn by temperature."""
         settings = self._settings
         early = ply < settings.temperature_plies
         return draw_by_temperature(
-            tree.visits[game, 0], settings.temperature if early else settings.late_temperature, rng
+            self.policy_target(tree, game), settings.temperature if early else settings.late_temperature, rng
         )
 
 

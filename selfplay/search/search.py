@@ -16,7 +16,7 @@ from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value
+from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value, sound_visits
 
 IDLE = -1
 
@@ -38,6 +38,8 @@ class RootFacts(NamedTuple):
     """What a search found at a root."""
 
     visits: npt.NDArray[np.int32]  # [A]
+    sound_visits: npt.NDArray[np.int32]  # [A] the same without actions that are proven to be worse than another
+    outcome: int | None  # where it is proven, seen by the player to move
     value: float  # mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1
     evaluation: float  # the evaluator's own value of the root, seen likewise
     prior: npt.NDArray[np.float32]  # [A] the evaluator's probabilities, without noise
@@ -51,7 +53,7 @@ class Left(NamedTuple):
     value: float  # of the root that was left: mean of its evaluation and all simulations, seen by its player to move
     outcome: int  # ONGOING, WIN, DRAW or LOSS for the player who moved
     to_move: int  # 0 or 1, in the new position
-    legal: npt.NDArray[np.bool_]  # [A] True = may be played there; a view; without meaning if the game is over
+    live: npt.NDArray[np.bool_]  # [A] True = may be best there; a view; without meaning if the game is over
 
 
 class Search:
@@ -82,7 +84,7 @@ class Search:
         self._simulator = Simulator(rules, evaluator, method.loop, settings, games=slots)
         self._kept = np.empty(self._simulator.states.shape[1], np.int32)
         self._simulator.steps_left[:] = IDLE
-        self._steps_planned = np.zeros(slots, np.int64)  # [B] at the start of this move
+        self._visits_before = np.zeros(slots, np.int64)  # [B] of the root, at the start of this move
 
     def put(self, slot: int, state: States) -> None:
         """Begin anew in `slot` at the ongoing position `state` [1]."""
@@ -114,8 +116,7 @@ class Search:
 
     def simulations_made(self, slot: int) -> int:
         """Simulations made for this move, without the visits kept from the move before."""
-        fresh_root = self._steps_planned[slot] > self.simulations
-        return int(self._steps_planned[slot] - self._simulator.steps_left[slot] - fresh_root)
+        return int(self._simulator.tree.visits[slot, 0].sum() - self._visits_before[slot])
 
     def state(self, slot: int) -> States:
         """The root's state [1]."""
@@ -125,9 +126,13 @@ class Search:
         """What was found so far; the root must have been evaluated."""
         tree = self._simulator.tree
         visits = tree.visits[slot, 0].copy()
-        sums = tree.value_sum[slot, 0]
+        sums, sound = tree.value_sum[slot, 0], np.empty_like(visits)
+        sound_visits(tree, slot, sound)
+        lower, upper = int(tree.lower[slot, 0]), int(tree.upper[slot, 0])
         return RootFacts(
             visits=visits,
+            sound_visits=sound,
+            outcome=lower if lower == upper else None,
             value=float(root_value(tree, slot)),
             evaluation=float(tree.value[slot, 0]),
             prior=tree.prior[slot, 0].copy(),
@@ -151,23 +156,26 @@ class Search:
 
     def advance(self, slot: int, action: int) -> Left:
         """Move on to the position that a visited action leads to; where the game ends there, stay."""
-        simulator, visits = self._simulator, int(self._simulator.tree.visits[slot, 0, action])
-        value, outcome, to_move, nodes = leave_root(simulator.tree, slot, action, self._kept)
+        simulator = self._simulator
+        value, outcome, to_move, nodes, visits = leave_root(simulator.tree, slot, action, self._kept)
         if outcome == ONGOING:
             states, kept = simulator.states[slot], self._kept[: nodes if self._reuse_tree else 1]
             states[: len(kept)] = states.take(kept)
             if self._reuse_tree:
-                self._plan(slot, self.simulations - (visits - 1))  # the first visit evaluated the child itself
+                self._plan(slot, kept=visits)
             else:
                 self._plan_afresh(slot)
-        return Left(value, outcome, to_move, simulator.tree.legal[slot, 0])
+        return Left(value, outcome, to_move, simulator.tree.live[slot, 0])
 
     def _plan_afresh(self, slot: int) -> None:
         self._simulator.tree.size[slot] = 0
-        self._plan(slot, self.simulations + 1)
+        self._plan(slot, kept=0)
+        self._simulator.steps_left[slot] += 1  # the root's own evaluation
 
-    def _plan(self, slot: int, steps: int) -> None:
-        self._simulator.steps_left[slot] = self._steps_planned[slot] = steps
+    def _plan(self, slot: int, *, kept: int) -> None:
+        """Search until the root has its visits, of which so many are there already."""
+        self._simulator.steps_left[slot] = self.simulations - kept
+        self._visits_before[slot] = kept
 
     def _principal_variation(self, slot: int, node: int) -> list[int]:
         """Most visited actions from a node on."""

@@ -9,7 +9,7 @@ n leaves that wait for their evaluation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,17 +18,35 @@ from selfplay.evaluation.cache import CachedEvaluator, recall
 from selfplay.evaluation.evaluator import Positions
 from selfplay.games.game import WIN, LoopMaker, Rules, States
 from selfplay.kernels import Kernel, kernel
-from selfplay.search.tree import NO_CHILD, Tree, add_node, back_up, describe_node, finish_leaves, new_trees
+from selfplay.search.tree import (
+    NO_CHILD,
+    Tree,
+    add_node,
+    back_up,
+    carry_up_proofs,
+    describe_node,
+    finish_leaves,
+    is_decided,
+    new_trees,
+    settle,
+)
+
+
+class Proofs(NamedTuple):
+    """What is made of results that are certain, as the kernel sees it."""
+
+    win_in_one: bool  # the rules are asked for them at leaves
+    solver: bool  # proven results are carried up the tree
 
 
 def growth_loop(choose: Kernel) -> LoopMaker:
     """The loop that grows trees whose actions are chosen by `choose(tree, game, node, constants) -> action`.
 
     What is returned takes the game's rules (see `Rules.build_in`) and gives
-    grow(tree, room, table, steps_left, win_in_one, constants, games, leaves, keys) -> (n, simulations, recalled): in
-    each game with steps left, simulate until they are used up or a leaf is reached that neither the table knows nor,
-    with `win_in_one`, the rules decide. Such leaves are written to the last three arrays. A root that is not evaluated
-    yet counts as a leaf, but not as a simulation.
+    grow(tree, room, table, steps_left, proofs, constants, games, leaves, keys) -> (n, simulations, recalled): in each
+    game with steps left, simulate until they are used up, or the root is solved, or a leaf is reached that neither the
+    table knows nor, with `proofs.win_in_one`, the rules decide. Such leaves are written to the last three arrays. A
+    root that is not evaluated yet counts as a leaf, but not as a simulation.
     """
     walk = _walk_kernel(choose)
 
@@ -40,7 +58,7 @@ def growth_loop(choose: Kernel) -> LoopMaker:
             room: Any,
             table: Any,
             steps_left: Any,
-            win_in_one: bool,
+            proofs: Any,
             constants: Any,
             games: Any,
             leaves: Any,
@@ -50,6 +68,9 @@ def growth_loop(choose: Kernel) -> LoopMaker:
             spare = tree.parent.size  # index of a state that belongs to no node
             for game in range(len(steps_left)):
                 while steps_left[game] > 0:
+                    if proofs.solver and is_decided(tree, game):
+                        steps_left[game] = 0
+                        break
                     steps_left[game] -= 1
                     leaf = walk(tree, game, constants)
                     simulations += leaf != 0
@@ -58,20 +79,22 @@ def growth_loop(choose: Kernel) -> LoopMaker:
                     first, action = game * tree.parent.shape[1], tree.parent_action[game, leaf]
                     parent = max(tree.parent[game, leaf], 0)
                     outcome, to_move = advance_one(
-                        room, first + parent, first + leaf, action, tree.legal[game, leaf], keys[waiting]
+                        room, first + parent, first + leaf, action, tree.live[game, leaf], keys[waiting]
                     )
                     if describe_node(tree, game, leaf, outcome, to_move):
                         value = recall(table, keys[waiting], tree.prior[game, leaf])
                         recalled += not np.isnan(value)
-                        if np.isnan(value) and win_in_one:
-                            value = share_wins(
-                                room, first + leaf, spare, tree.legal[game, leaf], tree.prior[game, leaf]
-                            )
+                        if np.isnan(value) and proofs.win_in_one:
+                            value = share_wins(room, first + leaf, spare, tree.live[game, leaf], tree.prior[game, leaf])
+                            if value == WIN and proofs.solver:
+                                settle(tree, game, leaf, WIN)
                         if np.isnan(value):
                             games[waiting], leaves[waiting] = game, leaf
                             waiting += 1
                             break
                         tree.value[game, leaf] = value
+                    if proofs.solver and tree.lower[game, leaf] == tree.upper[game, leaf]:
+                        carry_up_proofs(tree, game, leaf)
                     back_up(tree, game, leaf)
             return waiting, simulations, recalled
 
@@ -81,14 +104,14 @@ def growth_loop(choose: Kernel) -> LoopMaker:
 
 
 def _walk_kernel(choose: Kernel) -> Kernel:
-    """walk(tree, game, constants) -> a new leaf, which is added to the tree; -1 where the walk ends in a finished
-    game, whose result is then backed up."""
+    """walk(tree, game, constants) -> a new leaf, which is added to the tree; -1 where the walk ends in a solved node,
+    whose outcome is then backed up."""
 
     def walk(tree: Any, game: int, constants: Any) -> int:
         parent, action = -1, -1
         if tree.size[game] > 0:
             node = 0
-            while node != NO_CHILD and not tree.terminal[game, node]:
+            while node != NO_CHILD and (node == 0 or tree.lower[game, node] < tree.upper[game, node]):
                 parent, action = node, choose(tree, game, node, constants)
                 node = tree.child[game, node, action]
             if node != NO_CHILD:
@@ -142,7 +165,7 @@ class Simulator:
         self.steps_left = np.zeros(games, np.int64)  # [B] simulations to make; a fresh root's evaluation is one more
         self._grow = rules.build_in(loop)
         self._room = rules.room(states)
-        self._win_in_one = settings.win_in_one
+        self._proofs = Proofs(settings.win_in_one, settings.solver)
         # Leaves that wait for their evaluation, at most one in each game: game, node, key
         self._games, self._leaves = np.empty(games, np.int32), np.empty(games, np.int32)
         self._keys = np.empty((games, 2), np.uint64)
@@ -151,12 +174,12 @@ class Simulator:
         """Grow every tree that has steps left, evaluate what is new; the number of simulations begun."""
         table, waiting = self.evaluator.table, (self._games, self._leaves, self._keys)
         count, simulations, recalled = self._grow(
-            self.tree, self._room, table, self.steps_left, self._win_in_one, constants, *waiting
+            self.tree, self._room, table, self.steps_left, self._proofs, constants, *waiting
         )
         self.evaluator.counts.count_recalled(recalled)
         if count:
             games, leaves = self._games[:count], self._leaves[:count]
-            states, legal = self.states[games, leaves], self.tree.legal[games, leaves]
+            states, legal = self.states[games, leaves], self.tree.live[games, leaves]
             positions = Positions(self.rules, states, legal, self._keys[:count])
             finish_leaves(self.tree, games, leaves, *self.evaluator.evaluate(positions))
         return int(simulations)

@@ -4,6 +4,10 @@ Knows no game's rules, no network, and not how an action is chosen. Letters: B g
 
 Node 0 is the root. A node's value is seen by the player to move in that node; an edge's values by the player to
 move in the node the edge leaves. Players may move twice running, so signs come from `to_move`, never from depth.
+
+Results that are proven are carried up as bounds (Cazenave and Saffidine 2010, "Score Bounded Monte-Carlo Tree Search";
+Winands et al. 2008, "Monte-Carlo Tree Search Solver"): a node whose bounds meet is solved and is never looked into
+again, an action proven to be worse than another is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.games.game import ONGOING
+from selfplay.games.game import LOSS, ONGOING, WIN
 from selfplay.kernels import kernel
 
 NO_CHILD = -1
@@ -28,7 +32,9 @@ class Tree(NamedTuple):
     to_move: npt.NDArray[np.int8]  # [B, N] player to move, 0 or 1
     terminal: npt.NDArray[np.bool_]  # [B, N] the game is over here
     value: npt.NDArray[np.float32]  # [B, N] evaluation or outcome, seen by the player to move here
-    legal: npt.NDArray[np.bool_]  # [B, N, A] True = may be played
+    lower: npt.NDArray[np.int8]  # [B, N] the outcome that the player to move can force at least
+    upper: npt.NDArray[np.int8]  # [B, N] and at most; equal bounds = solved
+    live: npt.NDArray[np.bool_]  # [B, N, A] True = may be played, and is not proven to be worse than another action
     prior: npt.NDArray[np.float32]  # [B, N, A] the evaluator's probability, 0 where not legal
     child: npt.NDArray[np.int32]  # [B, N, A] node reached, or NO_CHILD
     visits: npt.NDArray[np.int32]  # [B, N, A] simulations through the edge
@@ -46,7 +52,9 @@ def new_trees(games: int, nodes: int, actions: int) -> Tree:
         to_move=np.zeros((games, nodes), np.int8),
         terminal=np.zeros((games, nodes), np.bool_),
         value=np.zeros((games, nodes), np.float32),
-        legal=np.zeros(edges, np.bool_),
+        lower=np.zeros((games, nodes), np.int8),
+        upper=np.zeros((games, nodes), np.int8),
+        live=np.zeros(edges, np.bool_),
         prior=np.zeros(edges, np.float32),
         child=np.full(edges, NO_CHILD, np.int32),
         visits=np.zeros(edges, np.int32),
@@ -62,8 +70,9 @@ def add_node(tree: Any, game: int, parent: int, action: int) -> int:
     tree.size[game] = node + 1
     tree.parent[game, node] = parent
     tree.parent_action[game, node] = action
+    tree.lower[game, node], tree.upper[game, node] = LOSS, WIN
     for edge in range(tree.child.shape[2]):
-        tree.legal[game, node, edge] = False
+        tree.live[game, node, edge] = False
         tree.prior[game, node, edge] = 0.0
         tree.child[game, node, edge] = NO_CHILD
         tree.visits[game, node, edge] = 0
@@ -75,23 +84,103 @@ def add_node(tree: Any, game: int, parent: int, action: int) -> int:
 
 @kernel
 def back_up(tree: Any, game: int, leaf: int) -> None:
-    """Count one simulation on every edge from the root to `leaf`, with the leaf's value seen from each edge."""
+    """Count one simulation on every edge from the root to `leaf`, with the leaf's value seen from each edge, but no
+    better or worse than what the nodes on the way are proven to be."""
     value, mover = tree.value[game, leaf], tree.to_move[game, leaf]
     node = leaf
     while tree.parent[game, node] >= 0:
         action, node = tree.parent_action[game, node], tree.parent[game, node]
+        if tree.to_move[game, node] != mover:
+            value, mover = -value, tree.to_move[game, node]
         tree.visits[game, node, action] += 1
-        tree.value_sum[game, node, action] += value if tree.to_move[game, node] == mover else -value
+        tree.value_sum[game, node, action] += value
+        value = min(max(value, np.float32(tree.lower[game, node])), np.float32(tree.upper[game, node]))
 
 
 @kernel
 def root_value(tree: Any, game: int) -> float:
-    """Mean of the root's evaluation and all simulations, seen by the player to move there."""
+    """What the root is worth to the player to move there: its outcome where that is proven, else the mean of its
+    evaluation and all simulations that are not proven to be mistakes."""
+    if tree.lower[game, 0] == tree.upper[game, 0]:
+        return float(tree.lower[game, 0])
     visits, total = 1, float(tree.value[game, 0])
     for action in range(tree.visits.shape[2]):
-        visits += tree.visits[game, 0, action]
-        total += tree.value_sum[game, 0, action]
+        if tree.live[game, 0, action]:
+            visits += tree.visits[game, 0, action]
+            total += tree.value_sum[game, 0, action]
     return total / visits
+
+
+@kernel
+def settle(tree: Any, game: int, node: int, outcome: int) -> None:
+    """The outcome of a node is proven, seen by the player to move there."""
+    tree.value[game, node] = outcome
+    tree.lower[game, node] = tree.upper[game, node] = outcome
+
+
+@kernel
+def carry_up_proofs(tree: Any, game: int, node: int) -> None:
+    """Tell what was proven of a node to those above it, as far as it is news to them."""
+    news = True
+    while news and tree.parent[game, node] >= 0:
+        node = tree.parent[game, node]
+        news = take_in_proofs(tree, game, node)
+
+
+@kernel
+def take_in_proofs(tree: Any, game: int, node: int) -> bool:
+    """Bring a node's bounds and live actions up to date with its children; whether its bounds have moved."""
+    lower, upper = tree.lower[game, node], LOSS
+    for action in range(tree.child.shape[2]):
+        if tree.live[game, node, action]:
+            low, high = edge_bounds(tree, game, node, action)
+            lower, upper = max(lower, low), max(upper, high)
+            if low == high:  # what simulations through it have found before no longer counts
+                tree.value_sum[game, node, action] = low * tree.visits[game, node, action]
+    for action in range(tree.child.shape[2]):
+        if tree.live[game, node, action]:
+            high = edge_bounds(tree, game, node, action)[1]
+            tree.live[game, node, action] = high > LOSS and high >= lower
+    news = lower != tree.lower[game, node] or upper != tree.upper[game, node]
+    tree.lower[game, node], tree.upper[game, node] = lower, upper
+    if lower == upper:
+        tree.value[game, node] = lower
+    return bool(news)
+
+
+@kernel
+def edge_bounds(tree: Any, game: int, node: int, action: int) -> tuple[int, int]:
+    """Bounds of the outcome after an action, seen by the player who plays it."""
+    child = tree.child[game, node, action]
+    if child == NO_CHILD:
+        return LOSS, WIN
+    if tree.to_move[game, child] == tree.to_move[game, node]:
+        return int(tree.lower[game, child]), int(tree.upper[game, child])
+    return -int(tree.upper[game, child]), -int(tree.lower[game, child])
+
+
+@kernel
+def is_decided(tree: Any, game: int) -> bool:
+    """Whether the root is solved, and an action is known that leads there."""
+    if tree.size[game] == 0 or tree.lower[game, 0] != tree.upper[game, 0]:
+        return False
+    for action in range(tree.child.shape[2]):
+        if tree.visits[game, 0, action] > 0 and edge_bounds(tree, game, 0, action)[0] == tree.lower[game, 0]:
+            return True
+    return False
+
+
+@kernel
+def sound_visits(tree: Any, game: int, visits: Any) -> None:
+    """Write the root's visits [A], without those of actions that are proven to be worse than another."""
+    solved, total = tree.lower[game, 0] == tree.upper[game, 0], 0
+    for action in range(len(visits)):
+        is_best = edge_bounds(tree, game, 0, action)[0] == tree.lower[game, 0]
+        sound = is_best if solved else tree.live[game, 0, action]
+        visits[action] = tree.visits[game, 0, action] if sound else 0
+        total += visits[action]
+    if total == 0:  # all that was visited is lost, and something else has not been looked at
+        visits[:] = tree.visits[game, 0]
 
 
 @kernel
@@ -102,7 +191,7 @@ def describe_node(tree: Any, game: int, node: int, outcome: int, to_move: int) -
     tree.terminal[game, node] = outcome != ONGOING
     if outcome != ONGOING:
         same_player = tree.to_move[game, tree.parent[game, node]] == to_move
-        tree.value[game, node] = outcome if same_player else -outcome
+        settle(tree, game, node, outcome if same_player else -outcome)
     return bool(outcome == ONGOING)
 
 
@@ -117,19 +206,22 @@ def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) 
 
 
 @kernel
-def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int]:
+def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int]:
     """Move on to the root's child by a visited action, unless the game ends there.
 
     Returns the value of the root that was left, the child's outcome (seen by the player who moves there) and player
-    to move, and how many nodes stay; `kept` as in `reroot`.
+    to move, how many nodes stay, and how many visits of the new root; `kept` as in `reroot`.
     """
     value, mover, child = root_value(tree, game), tree.to_move[game, 0], tree.child[game, 0, action]
     to_move = tree.to_move[game, child]
     if tree.terminal[game, child]:
         result = int(tree.value[game, child])
-        return value, result if to_move == mover else -result, to_move, 0
+        return value, result if to_move == mover else -result, to_move, 0, 0
     tree.noise[game] = 0.0
-    return value, ONGOING, to_move, reroot(tree, game, action, kept)
+    nodes, visits = reroot(tree, game, action, kept), 0
+    for edge in range(tree.visits.shape[2]):
+        visits += tree.visits[game, 0, edge]
+    return value, ONGOING, to_move, nodes, visits
 
 
 @kernel
@@ -168,8 +260,10 @@ def move_node(tree: Any, game: int, old: int, new: int) -> None:
     tree.to_move[game, new] = tree.to_move[game, old]
     tree.terminal[game, new] = tree.terminal[game, old]
     tree.value[game, new] = tree.value[game, old]
+    tree.lower[game, new] = tree.lower[game, old]
+    tree.upper[game, new] = tree.upper[game, old]
     for edge in range(tree.child.shape[2]):
-        tree.legal[game, new, edge] = tree.legal[game, old, edge]
+        tree.live[game, new, edge] = tree.live[game, old, edge]
         tree.prior[game, new, edge] = tree.prior[game, old, edge]
         tree.child[game, new, edge] = tree.child[game, old, edge]
         tree.visits[game, new, edge] = tree.visits[game, old, edge]

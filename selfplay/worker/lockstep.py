@@ -15,6 +15,7 @@ from selfplay.config import SearchSettings
 from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules
+from selfplay.games.random_play import random_opening
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
 from selfplay.search.puct import Puct
 from selfplay.search.search import Search
@@ -39,10 +40,16 @@ class _Seat:
     seed: int
     rng: np.random.Generator
     to_move: int
-    moves: list[int] = field(default_factory=list)
+    moves: list[int]  # at first those of the opening
     policies: list[list[int]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     simulations: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opening = len(self.moves)
+        self.policies += [[] for _ in self.moves]
+        self.values += [0.0] * self.opening
+        self.simulations += [0] * self.opening
 
 
 class Lockstep:
@@ -72,8 +79,7 @@ class Lockstep:
         self._run_seed = run_seed
         self._round = round_number
         self.search = Search(rules, evaluator, Puct(settings), settings, slots=slots)
-        self._start = rules.start(1)
-        self._known = rules.describe(self._start)
+        self._settings = settings
         self._seats: list[_Seat | None] = [None] * slots
 
     def play(self, numbers: Iterable[int]) -> Iterator[GameRecord | None]:
@@ -98,9 +104,18 @@ class Lockstep:
             self.search.clear(slot)
             return
         seed = game_seed(self._run_seed, self._round, number)
-        self._seats[slot] = seat = _Seat(number, seed, np.random.default_rng(seed), int(self._known.to_move[0]))
-        self.search.put(slot, self._start)
-        self.search.explore(slot, self._known.legal[0], seat.rng)
+        rng = np.random.default_rng(seed)
+        opening = random_opening(self._rules, self._draw_plies(rng), rng)
+        self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
+        self.search.put(slot, opening.state)
+        self.search.explore(slot, opening.legal, rng)
+
+    def _draw_plies(self, rng: np.random.Generator) -> int:
+        """Random plies that a game begins with."""
+        settings = self._settings
+        if settings.opening_share == 0.0 or rng.random() >= settings.opening_share:
+            return 0
+        return int(rng.integers(1, settings.opening_plies + 1))
 
     def _make_move(self, slot: int) -> GameRecord | None:
         """Record what the search found, play, and either finish the game or search on."""
@@ -120,7 +135,7 @@ class Lockstep:
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
         seat.to_move = left.to_move
-        self.search.explore(slot, left.legal, seat.rng)
+        self.search.explore(slot, left.live, seat.rng)
         return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:
@@ -131,6 +146,7 @@ class Lockstep:
             number=seat.number,
             seed=seat.seed,
             outcome=outcome if seat.to_move == 0 else -outcome,
+            opening=seat.opening,
             moves=seat.moves,
             policies=seat.policies,
             values=seat.values,

@@ -25,7 +25,7 @@ def remembering(evaluator, rules, positions=4096):
 
 def search(rules, positions, *, simulations=64, evaluator=None, **settings):
     """Finished searches of the positions after these lists of moves, side by side."""
-    asked = SearchSettings(simulations=simulations, **{"win_in_one": False, **settings})
+    asked = SearchSettings(simulations=simulations, **{"win_in_one": False, "solver": False, **settings})
     method = Puct(asked).without_exploration()
     result = Search(rules, remembering(evaluator or HashEvaluator(), rules), method, asked, slots=len(positions))
     for slot, moves in enumerate(positions):
