@@ -46,6 +46,10 @@ class NetworkSettings(Group, frozen=True):
 class SearchSettings(Group, frozen=True):
     """How a move is searched and chosen in self-play."""
 
+    method: Annotated[
+        Literal["puct", "gumbel"],
+        Meta(description='"puct" as in AlphaZero, or "gumbel" as in Gumbel AlphaZero, for few simulations'),
+    ] = "puct"
     simulations: Annotated[
         int,
         Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
@@ -82,6 +86,15 @@ class SearchSettings(Group, frozen=True):
         int, Meta(description="plies from the start of a game played at `temperature`", ge=0, le=1_000_000)
     ] = 12
     late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
+    considered_actions: Annotated[
+        int, Meta(description="gumbel: actions of the root that are looked into, the likeliest first", ge=1, le=1024)
+    ] = 16
+    gumbel_visits: Annotated[
+        float, Meta(description="gumbel: weight of values against priors with no visits: c_visit there", ge=0, le=1e6)
+    ] = 50.0
+    gumbel_scale: Annotated[
+        float, Meta(description="gumbel: what a visit more of the most visited action adds: c_scale", gt=0, le=1000)
+    ] = 0.1
     opening_share: Annotated[
         float, Meta(description="share of games that begin with random plies, so that play is varied", ge=0, le=1)
     ] = 0.0
@@ -89,7 +102,7 @@ class SearchSettings(Group, frozen=True):
         int,
         Meta(description="most random plies of such a game: one to so many, each number as likely", ge=1, le=10_000),
     ] = 8
-    reuse_tree: Annotated[bool, Meta(description="keep the chosen action's subtree for the next move")] = True
+    reuse_tree: Annotated[bool, Meta(description="puct: keep the chosen action's subtree for the next move")] = True
     win_in_one: Annotated[
         bool,
         Meta(

@@ -68,8 +68,8 @@ def measure(
             choice = np.where(glance.priors > 0, glance.priors, -1.0).argmax(axis=1)
             values = glance.values
         else:
-            facts = player.with_simulations(number).think(positions.states)
-            choice = np.array([int(fact.sound_visits.argmax()) for fact in facts])
+            actions, facts = player.with_simulations(number).think(positions.states)
+            choice = np.array(actions)
             values = np.array([fact.value for fact in facts], np.float32)
         for stage in ("all", *STAGES):
             rows = np.arange(len(choice)) if stage == "all" else (stages == STAGES.index(stage)).nonzero()[0]

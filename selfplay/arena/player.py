@@ -21,12 +21,13 @@ from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.games.game import Rules, States
 from selfplay.network.card import ModelCard, read_onnx_card
 from selfplay.rundir.layout import inference_twin
-from selfplay.search.puct import Puct
+from selfplay.search.method import playing_method
 from selfplay.search.search import RootFacts, Search
 
 BASELINES = ("random", "rollout:N")
 _CACHED_POSITIONS = 1 << 16
 _SLOTS = 256  # most positions searched side by side
+_NO_CHANCE = np.random.default_rng(0)  # methods without exploration draw nothing
 
 
 class Player(Protocol):
@@ -68,11 +69,10 @@ class SearchPlayer:
         self.simulations = simulations
         self._rules = rules
         self._settings = SearchSettings(simulations=simulations, reuse_tree=False, win_in_one=proofs, solver=proofs)
-        self._method = Puct(self._settings).without_exploration()
         self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
-        return [int(facts.sound_visits.argmax()) for facts in self.think(states)]
+        return self.think(states)[0]
 
     def glance(self, states: States) -> Evaluation:
         """What the evaluator alone says of ongoing positions [n]."""
@@ -85,25 +85,26 @@ class SearchPlayer:
         twin.simulations = simulations
         return twin
 
-    def think(self, states: States) -> list[RootFacts]:
-        """What the search finds in ongoing positions [n]."""
-        return [
-            fact for start in range(0, len(states), _SLOTS) for fact in self._search(states[start : start + _SLOTS])
-        ]
+    def think(self, states: States) -> tuple[list[int], list[RootFacts]]:
+        """The best actions in ongoing positions [n], and what the search finds there."""
+        actions, facts = [], []
+        for start in range(0, len(states), _SLOTS):
+            part = states[start : start + _SLOTS]
+            search, slots = self._searched(part, self.simulations), range(len(part))
+            actions += [search.choose_action(slot, 0, _NO_CHANCE) for slot in slots]
+            facts += [search.root(slot) for slot in slots]
+        return actions, facts
 
-    def study(self, state: States, *, simulations: int) -> tuple[RootFacts, dict[int, list[int]]]:
-        """What the search finds in one ongoing position [1], and the line it expects after each move."""
+    def study(self, state: States, *, simulations: int) -> tuple[int, RootFacts, dict[int, list[int]]]:
+        """The best action in one ongoing position [1], what the search finds, and the line it expects after each."""
         search = self._searched(state, simulations)
-        return search.root(0), search.lines(0)
-
-    def _search(self, states: States) -> list[RootFacts]:
-        search = self._searched(states, self.simulations)
-        return [search.root(slot) for slot in range(len(states))]
+        return search.choose_action(0, 0, _NO_CHANCE), search.root(0), search.lines(0)
 
     def _searched(self, states: States, simulations: int) -> Search:
         slots = len(states)
         settings = msgspec.structs.replace(self._settings, simulations=simulations)
-        search = Search(self._rules, self._evaluator, self._method, settings, slots=slots)
+        method = playing_method(settings, self._rules.info)
+        search = Search(self._rules, self._evaluator, method, settings, slots=slots)
         for slot in range(slots):
             search.put(slot, states[slot : slot + 1])
         search.run()

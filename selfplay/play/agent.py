@@ -96,9 +96,9 @@ class Agent:
         states, known = self.rules.replay(actions)
         if known.outcomes[-1] != ONGOING:
             raise GameError(f"the game is over after {len(actions)} moves: there is nothing to search")
-        facts, lines = self._player.study(states[-1:], simulations=simulations)
+        best, facts, lines = self._player.study(states[-1:], simulations=simulations)
         total = max(1, int(facts.visits.sum()))
-        visited = sorted(lines, key=lambda action: -int(facts.visits[action]))
+        visited = sorted(lines, key=lambda action: (action != best, -int(facts.visits[action])))
         options = tuple(
             Option(
                 action=action,

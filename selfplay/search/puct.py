@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -69,15 +68,14 @@ class Puct:
 
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings
+        self.reuses_tree = settings.reuse_tree
         self.constants = PuctConstants(
             settings.c_puct, settings.c_puct_base, settings.fpu_reduction, settings.noise_fraction
         )
 
-    def without_exploration(self) -> Puct:
-        """The same method for matches and play: no noise, the most visited action."""
-        return Puct(msgspec.structs.replace(self._settings, noise_fraction=0.0))
-
-    def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+    def begin_move(
+        self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> None:
         """Draw the root's exploration noise over its legal actions [A]."""
         if self.constants.noise_fraction > 0.0:
             # A Dirichlet draw is a normalised vector of gamma draws; illegal actions keep a share of zero.

@@ -16,7 +16,7 @@ from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value, sound_visits
+from selfplay.search.tree import NO_CHILD, Tree, is_solved, leave_root, root_value
 
 IDLE = -1
 
@@ -27,7 +27,11 @@ class SearchMethod(Protocol):
     loop: Any  # made by `simulate.growth_loop`
     constants: Any  # NamedTuple that the kernel's choice gets
 
-    def begin_move(self, tree: Tree, game: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None: ...
+    reuses_tree: bool  # whether the subtree of a move is of use after it
+
+    def begin_move(
+        self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> None: ...
 
     def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]: ...
 
@@ -38,7 +42,6 @@ class RootFacts(NamedTuple):
     """What a search found at a root."""
 
     visits: npt.NDArray[np.int32]  # [A]
-    sound_visits: npt.NDArray[np.int32]  # [A] the same without actions that are proven to be worse than another
     outcome: int | None  # where it is proven, seen by the player to move
     value: float  # mean of the root's evaluation and all simulations, seen by the player to move, -1 to 1
     evaluation: float  # the evaluator's own value of the root, seen likewise
@@ -63,8 +66,7 @@ class Search:
         rules: the game.
         evaluator: judges leaves; shared by all slots.
         method: PUCT or another search method.
-        settings: visits of the root at which a slot is finished, whether `advance` keeps the subtree of the move, and
-            whether the rules are asked for wins in one.
+        settings: visits of the root at which a slot is finished, and what is made of certain results.
         slots: B.
     """
 
@@ -80,7 +82,6 @@ class Search:
         self.rules = rules
         self.method = method
         self.simulations = settings.simulations
-        self._reuse_tree = settings.reuse_tree
         self._simulator = Simulator(rules, evaluator, method.loop, settings, games=slots)
         self._kept = np.empty(self._simulator.states.shape[1], np.int32)
         self._simulator.steps_left[:] = IDLE
@@ -96,9 +97,9 @@ class Search:
         """Leave the slot idle until something is put there."""
         self._simulator.steps_left[slot] = IDLE
 
-    def explore(self, slot: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
-        """Let the method prepare the root (noise and the like), from the game's own generator."""
-        self.method.begin_move(self._simulator.tree, slot, legal, rng)
+    def explore(self, slot: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+        """Let the method prepare the root (noise and the like) at this ply, from the game's own generator."""
+        self.method.begin_move(self._simulator.tree, slot, ply=ply, legal=legal, rng=rng)
 
     def step(self) -> int:
         """Search on in every unfinished slot, up to its next new position; the number of simulations made."""
@@ -126,12 +127,10 @@ class Search:
         """What was found so far; the root must have been evaluated."""
         tree = self._simulator.tree
         visits = tree.visits[slot, 0].copy()
-        sums, sound = tree.value_sum[slot, 0], np.empty_like(visits)
-        sound_visits(tree, slot, sound)
+        sums = tree.value_sum[slot, 0]
         lower, upper = int(tree.lower[slot, 0]), int(tree.upper[slot, 0])
         return RootFacts(
             visits=visits,
-            sound_visits=sound,
             outcome=lower if lower == upper else None,
             value=float(root_value(tree, slot)),
             evaluation=float(tree.value[slot, 0]),
@@ -159,9 +158,10 @@ class Search:
         simulator = self._simulator
         value, outcome, to_move, nodes, visits = leave_root(simulator.tree, slot, action, self._kept)
         if outcome == ONGOING:
-            states, kept = simulator.states[slot], self._kept[: nodes if self._reuse_tree else 1]
+            reuse = self.method.reuses_tree or is_solved(simulator.tree, slot)
+            states, kept = simulator.states[slot], self._kept[: nodes if reuse else 1]
             states[: len(kept)] = states.take(kept)
-            if self._reuse_tree:
+            if reuse:
                 self._plan(slot, kept=visits)
             else:
                 self._plan_afresh(slot)

@@ -160,9 +160,15 @@ def edge_bounds(tree: Any, game: int, node: int, action: int) -> tuple[int, int]
 
 
 @kernel
+def is_solved(tree: Any, game: int) -> bool:
+    """Whether the root's outcome is proven."""
+    return bool(tree.size[game] > 0 and tree.lower[game, 0] == tree.upper[game, 0])
+
+
+@kernel
 def is_decided(tree: Any, game: int) -> bool:
     """Whether the root is solved, and an action is known that leads there."""
-    if tree.size[game] == 0 or tree.lower[game, 0] != tree.upper[game, 0]:
+    if not is_solved(tree, game):
         return False
     for action in range(tree.child.shape[2]):
         if tree.visits[game, 0, action] > 0 and edge_bounds(tree, game, 0, action)[0] == tree.lower[game, 0]:

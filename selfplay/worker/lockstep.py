@@ -17,7 +17,7 @@ from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules
 from selfplay.games.random_play import random_opening
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
-from selfplay.search.puct import Puct
+from selfplay.search.method import self_play_method
 from selfplay.search.search import Search
 
 _VALUE_PLACES = 4  # decimals of root values in batch files
@@ -78,7 +78,7 @@ class Lockstep:
         self._rules = rules
         self._run_seed = run_seed
         self._round = round_number
-        self.search = Search(rules, evaluator, Puct(settings), settings, slots=slots)
+        self.search = Search(rules, evaluator, self_play_method(settings, rules.info), settings, slots=slots)
         self._settings = settings
         self._seats: list[_Seat | None] = [None] * slots
 
@@ -108,7 +108,7 @@ class Lockstep:
         opening = random_opening(self._rules, self._draw_plies(rng), rng)
         self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
         self.search.put(slot, opening.state)
-        self.search.explore(slot, opening.legal, rng)
+        self.search.explore(slot, ply=len(opening.moves), legal=opening.legal, rng=rng)
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         """Random plies that a game begins with."""
@@ -135,7 +135,7 @@ class Lockstep:
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
         seat.to_move = left.to_move
-        self.search.explore(slot, left.live, seat.rng)
+        self.search.explore(slot, ply=len(seat.moves), legal=left.live, rng=seat.rng)
         return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:

@@ -13,6 +13,7 @@ from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.game import ONGOING, WIN
+from selfplay.search.method import playing_method
 from selfplay.search.puct import Puct, draw_by_temperature
 from selfplay.search.search import Search
 
@@ -26,7 +27,7 @@ def remembering(evaluator, rules, positions=4096):
 def search(rules, positions, *, simulations=64, evaluator=None, **settings):
     """Finished searches of the positions after these lists of moves, side by side."""
     asked = SearchSettings(simulations=simulations, **{"win_in_one": False, "solver": False, **settings})
-    method = Puct(asked).without_exploration()
+    method = playing_method(asked, rules.info)
     result = Search(rules, remembering(evaluator or HashEvaluator(), rules), method, asked, slots=len(positions))
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])
@@ -256,7 +257,7 @@ def test_noise_reaches_only_the_root_and_only_self_play(connect4):
     settings = SearchSettings(simulations=50, noise_fraction=0.5)
     noisy = Search(connect4, remembering(HashEvaluator(), connect4), Puct(settings), settings, slots=1)
     noisy.put(0, connect4.start(1))
-    noisy.explore(0, np.ones(7, bool), np.random.default_rng(1))
+    noisy.explore(0, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(1))
     noisy.run()
     calm = search(connect4, [[]], simulations=50)
     assert (noisy.root(0).visits != calm.root(0).visits).any()
@@ -269,7 +270,7 @@ def test_noise_lies_on_legal_actions_and_sums_to_one(tictactoe):
     result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     state, known = tictactoe.replay([0, 4])
     result.put(0, state[-1:])
-    result.explore(0, known.legal[-1], np.random.default_rng(0))
+    result.explore(0, ply=2, legal=known.legal[-1], rng=np.random.default_rng(0))
     noise = result._simulator.tree.noise[0]
     assert noise[[0, 4]].sum() == 0
     assert noise.sum() == pytest.approx(1, abs=1e-6)
@@ -290,7 +291,7 @@ def test_temperature_changes_after_its_plies(tictactoe):
     settings = SearchSettings(simulations=20, temperature=10.0, temperature_plies=2, late_temperature=0.0)
     result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     result.put(0, tictactoe.start(1))
-    result.explore(0, np.ones(9, bool), np.random.default_rng(0))
+    result.explore(0, ply=0, legal=np.ones(9, bool), rng=np.random.default_rng(0))
     result.run()
     rng = np.random.default_rng(0)
     assert len({result.choose_action(0, 1, rng) for _ in range(50)}) > 4

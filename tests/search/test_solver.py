@@ -8,7 +8,7 @@ from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING
 from selfplay.games.random_play import random_opening
-from selfplay.search.puct import Puct
+from selfplay.search.method import playing_method
 from selfplay.search.search import Search
 
 
@@ -16,7 +16,7 @@ def solve(rules, positions, *, simulations, **settings):
     """Finished searches with the solver of the positions after these lists of moves, side by side."""
     asked = SearchSettings(simulations=simulations, solver=True, **settings)
     evaluator = CachedEvaluator(HashEvaluator(), actions=rules.info.num_actions, positions=4096)
-    result = Search(rules, evaluator, Puct(asked).without_exploration(), asked, slots=len(positions))
+    result = Search(rules, evaluator, playing_method(asked, rules.info), asked, slots=len(positions))
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])
     result.run()
@@ -47,8 +47,9 @@ def test_what_is_proven_is_so(tictactoe, simulations, win_in_one):
         if facts.outcome is not None:
             solved += 1
             assert facts.outcome == facts.value == perfect
-            assert facts.sound_visits.any()
-            assert all(value_after(tictactoe, moves, a) == perfect for a in facts.sound_visits.nonzero()[0])
+            sound = found.policy_target(slot).nonzero()[0]
+            assert len(sound)
+            assert all(value_after(tictactoe, moves, a) == perfect for a in sound)
         for action in facts.visits.nonzero()[0]:
             child = tree.child[slot, 0, action]
             after = value_after(tictactoe, moves, int(action))
@@ -69,14 +70,14 @@ def test_a_solved_root_is_not_searched_on(tictactoe):
     found = solve(tictactoe, [[0, 3, 1, 4]], simulations=300, win_in_one=True)
     assert found.root(0).outcome == 1
     assert found.simulations_made(0) == 1
-    assert found.root(0).sound_visits.tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert found.policy_target(0).tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_move_that_loses_by_force_gets_no_more_visits(connect4):
     """O must stop three in a row at once: every other reply is proven lost after two plies and left alone."""
-    facts = solve(connect4, [[3, 0, 3, 0, 3]], simulations=200, win_in_one=True).root(0)
-    assert facts.sound_visits.nonzero()[0].tolist() == [3]
-    assert facts.visits[3] > 190
+    found = solve(connect4, [[3, 0, 3, 0, 3]], simulations=200, win_in_one=True)
+    assert found.policy_target(0).nonzero()[0].tolist() == [3]
+    assert found.root(0).visits[3] > 190
 
 
 def test_play_goes_on_from_what_is_proven(tictactoe):
@@ -85,7 +86,7 @@ def test_play_goes_on_from_what_is_proven(tictactoe):
     found = solve(tictactoe, [moves], simulations=400, win_in_one=True)
     assert found.root(0).outcome == -1
     while True:
-        action = int(found.root(0).sound_visits.argmax())
+        action = int(found.policy_target(0).argmax())
         moves.append(action)
         left = found.advance(0, action)
         if left.outcome != ONGOING:
