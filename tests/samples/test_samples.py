@@ -183,7 +183,7 @@ def test_positions_cost_at_most_100_bytes(connect4):
 def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
     from pathlib import Path
 
-    for version in (1, 2):
+    for version in (1, 2, 3):
         batch = read_batch(Path(__file__).parents[1] / "golden" / f"batch_version_{version}.json")
         assert batch.version == version
         assert [game.number for game in batch.games] == [0, 1]
@@ -191,8 +191,25 @@ def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
             check_game_record(game, tictactoe)
 
 
+def test_the_window_holds_only_what_was_searched(folder, tictactoe):
+    search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3)
+    evaluator = CachedEvaluator(UniformEvaluator(), actions=9, positions=64)
+    lockstep = Lockstep(tictactoe, evaluator, search, slots=8, run_seed=SEED, round_number=1)
+    games = sorted((game for game in lockstep.play(range(GAMES)) if game), key=lambda game: game.number)
+    write(folder, tictactoe, games, search=msgspec.to_builtins(search))
+    identity = dataclasses.replace(identity_of(tictactoe), search=search)
+    pool = TrainingDataPool(lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings())
+    assert pool.collect() == GAMES
+    window = pool.window(1)
+    searched = sum(len(game.moves) - game.opening for game in games)
+    assert len(window.weight) == window.new_positions == searched
+    assert searched < sum(len(game.moves) for game in games)
+    for samples in pool.minibatches(window, steps=3, rng=np.random.default_rng(0)):
+        np.testing.assert_allclose(samples.policy.sum(axis=1), 1, rtol=1e-6)
+
+
 def test_a_sealed_batch_cannot_pass_for_one_of_version_1(tictactoe, games):
-    content = encode_batch(header_of(tictactoe), games).replace(b'"version":2', b'"version":1')
+    content = encode_batch(header_of(tictactoe), games).replace(b'"version":3', b'"version":1')
     with pytest.raises(BatchError, match="does not match its checksum"):
         decode_batch(content)
 
@@ -332,7 +349,7 @@ def test_foreign_torn_and_newer_files_are_rejected_with_the_reason(folder, ticta
     files = {
         "torn": (good[: len(good) // 2], "cut short"),
         "foreign": (b'{"some": "json"}', 'format is ""'),
-        "newer": (good.replace(b'"version":2', b'"version":3'), "version is 3, this program reads 1 to 2"),
+        "newer": (good.replace(b'"version":3', b'"version":4'), "version is 4, this program reads 1 to 3"),
         "changed": (good.replace(b'"outcome":1', b'"outcome":0'), "does not match its checksum"),
         "othergame": (encode_batch(header_of(connect4), played(connect4, range(2))), "its game is connect4"),
         "otherseed": (changed(good, str(games[3].seed).encode(), b"12345"), "game 3 has seed 12345"),

@@ -40,7 +40,7 @@ def test_a_game_does_not_depend_on_slots_neighbours_or_cache(request, game):
 
 @pytest.mark.parametrize("reuse", [True, False])
 def test_records_agree_with_the_rules_and_with_themselves(connect4, reuse):
-    search = msgspec.structs.replace(SEARCH, reuse_tree=reuse)
+    search = msgspec.structs.replace(SEARCH, reuse_tree=reuse, solver=False)
     for game in play(connect4, range(6), slots=6, search=search).values():
         check_game_record(game, connect4)
         for ply, policy in enumerate(game.policies):
@@ -49,6 +49,20 @@ def test_records_agree_with_the_rules_and_with_themselves(connect4, reuse):
             assert reuse or game.simulations[ply] == SEARCH.simulations
     first = play(connect4, range(1), slots=1, search=search)[0]
     assert first.simulations[0] == SEARCH.simulations
+
+
+@pytest.mark.parametrize("method", ["puct", "gumbel"])
+def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, method):
+    search = msgspec.structs.replace(SEARCH, opening_share=0.5, opening_plies=9, method=method)
+    games = play(connect4, range(60), slots=16, search=search)
+    openings = {number: game.opening for number, game in games.items()}
+    assert 15 < sum(plies > 0 for plies in openings.values()) < 45  # half of 60, four standard errors either side
+    assert set(openings.values()) >= set(range(8))
+    for number, game in games.items():
+        check_game_record(game, connect4)
+        assert not any(game.policies[: game.opening] + game.simulations[: game.opening])
+        assert all(game.policies[game.opening :])
+        assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
 
 
 def test_games_of_a_round_differ(connect4):
