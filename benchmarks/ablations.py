@@ -1,13 +1,13 @@
-"""What single choices bring or cost: networks that play in 8 bits, training in bfloat16, wins in one by the rules.
+"""What single choices bring or cost: networks that play in 8 bits, training in bfloat16, certain results.
 
     python benchmarks/ablations.py int8             a model against itself: its tower in 8 bits, and all in 32
     python benchmarks/ablations.py bfloat16         two models trained on the same games of a run
-    python benchmarks/ablations.py win_in_one       a model against itself: with the rules' help, and without
+    python benchmarks/ablations.py proofs           a model against itself: with wins in one, the solver, and without
     python benchmarks/ablations.py int8 --data data --games 2000
 
 All need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches from random
 openings, each played with both colours; a score of 0.5 is equal. `int8` also says how far the judgements are apart on
-the positions of the last round, `win_in_one` how many evaluations a simulation needs in self-play. `bfloat16` goes
+the positions of the last round, `proofs` how many evaluations a ply needs in self-play. `bfloat16` goes
 through all rounds' windows with the run's own seeds, so that both models see the same minibatches, and plays the last
 models against each other in 32 bits.
 """
@@ -33,7 +33,7 @@ from rich.console import Console
 
 from selfplay.arena.match import play_match
 from selfplay.arena.player import SearchPlayer
-from selfplay.config import settings_of_run
+from selfplay.config import SearchSettings, settings_of_run
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
@@ -157,34 +157,40 @@ def bfloat16(layout: RunLayout, games: int) -> dict[str, Any]:
     return {**found, "matches": matches(rules, evaluators, games)}
 
 
-def win_in_one(layout: RunLayout, games: int) -> dict[str, Any]:
-    """The newest model with the rules' help against itself without, and what each needs in self-play."""
+def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
+    """What certain results are worth to the newest model: evaluations in self-play, and matches against itself."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
     network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
-    needed = {}
-    for helped in (True, False):
-        search = msgspec.structs.replace(settings.search, win_in_one=helped)
+    variants = {
+        "no proofs": {"win_in_one": False, "solver": False},
+        "wins in one": {"win_in_one": True, "solver": False},
+        "wins in one and solver": {"win_in_one": True, "solver": True},
+    }
+    needed: dict[str, float] = {}
+    for name, asked in variants.items():
+        search = msgspec.structs.replace(settings.search, **asked)
         cached = CachedEvaluator(network, actions=rules.info.num_actions, positions=1 << 18)
         lockstep = Lockstep(rules, cached, search, slots=64, run_seed=0, round_number=1)
         for _ in lockstep.play(range(SELF_PLAY_GAMES)):
             pass
-        needed[helped] = cached.counts.evaluated / lockstep.counts.simulations
-    console.print(
-        f"evaluations per simulation in {SELF_PLAY_GAMES} games: {needed[True]:.3f} with the rules' help, "
-        f"{needed[False]:.3f} without"
-    )
+        needed[name] = cached.counts.evaluated / lockstep.counts.plies
+        console.print(
+            f"{name}: {needed[name]:.1f} evaluations per ply and "
+            f"{cached.counts.evaluated / lockstep.counts.simulations:.3f} per simulation in {SELF_PLAY_GAMES} games"
+        )
     found = []
     for simulations in (16, 64):
-        a, b = (
-            SearchPlayer(name, rules, network, simulations=simulations, proofs=helped)
-            for name, helped in (("win_in_one", True), ("without", False))
-        )
-        found.append(match(rules, a, b, games))
-    return {"evaluations_per_simulation": needed[True], "without": needed[False], "matches": found}
+        players = {
+            name: SearchPlayer(name, rules, network, simulations=simulations, settings=SearchSettings(**asked))
+            for name, asked in variants.items()
+        }
+        for a, b in (("wins in one", "no proofs"), ("wins in one and solver", "wins in one")):
+            found.append(match(rules, players[a], players[b], games))
+    return {"evaluations_per_ply": needed, "matches": found}
 
 
-ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "win_in_one": win_in_one}
+ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "proofs": proofs}
 
 
 def main() -> None:

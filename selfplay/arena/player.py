@@ -27,6 +27,8 @@ from selfplay.search.search import RootFacts, Search
 BASELINES = ("random", "rollout:N")
 _CACHED_POSITIONS = 1 << 16
 _SLOTS = 256  # most positions searched side by side
+_PLAY = SearchSettings()
+_NO_PROOFS = SearchSettings(win_in_one=False, solver=False)  # a baseline is to know nothing but random play
 _NO_CHANCE = np.random.default_rng(0)  # methods without exploration draw nothing
 
 
@@ -61,14 +63,16 @@ class SearchPlayer:
         rules: the game.
         evaluator: judges leaves.
         simulations: visits of the root per move.
-        proofs: whether the rules are asked for wins in one, and proven results carried up the tree.
+        settings: how it searches; noise and temperatures do not count.
     """
 
-    def __init__(self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int, proofs: bool = True) -> None:
+    def __init__(
+        self, name: str, rules: Rules, evaluator: Evaluator, *, simulations: int, settings: SearchSettings = _PLAY
+    ) -> None:
         self.name = name
         self.simulations = simulations
         self._rules = rules
-        self._settings = SearchSettings(simulations=simulations, reuse_tree=False, win_in_one=proofs, solver=proofs)
+        self._settings = settings
         self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
@@ -122,7 +126,7 @@ def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int =
     if kind == "rollout":
         if not figure.isdecimal() or int(figure) < 1:
             raise UsageError(f'"{spec}": expected rollout:N with N simulations per move, for example rollout:100')
-        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), proofs=False)
+        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), settings=_NO_PROOFS)
     if not Path(spec).exists() and Path(spec).suffix not in (".pt", ".onnx"):
         raise UsageError(
             f'"{spec}" is neither a model file nor a baseline{nearest(spec, ["random", "rollout:100"])}; '

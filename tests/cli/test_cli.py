@@ -88,6 +88,18 @@ def test_check_passes_and_fails_with_its_exit_code(tmp_path):
     assert "no such file" in run("check", "mygame.py:Mine", cwd=tmp_path, code=2)
 
 
+def test_evaluate_counts_mistakes_against_perfect_play(model, tmp_path):
+    drawn = json.loads(run("evaluate", model, "--oracle", "--count", 30, "--json", cwd=tmp_path))
+    assert drawn.keys() == {"random", "near-perfect"}
+    assert {row["simulations"] for row in drawn["random"]["mistakes"]} == {0, 64}
+    (tmp_path / "set").write_text("5,1\n5,1,9,3\n")
+    shown = run("evaluate", model, "--positions", "set", "--simulations", "200", "--plot", "m.svg", cwd=tmp_path)
+    assert "0.0%" in shown
+    assert (tmp_path / "m.svg").exists()
+    assert "against which positions?" in run("evaluate", model, cwd=tmp_path, code=2)
+    assert "expected whole numbers" in run("evaluate", model, "--oracle", "--simulations", "x", cwd=tmp_path, code=2)
+
+
 def test_arena_plays_and_prints_json(model, tmp_path):
     result = json.loads(run("arena", model, "random", "--games", 20, "--json", cwd=tmp_path))
     assert result["wins"] + result["draws"] + result["losses"] == result["games"] == 20
