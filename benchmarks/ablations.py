@@ -182,7 +182,13 @@ def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
     found = []
     for simulations in (16, 64):
         players = {
-            name: SearchPlayer(name, rules, network, simulations=simulations, settings=SearchSettings(**asked))
+            name: SearchPlayer(
+                name,
+                rules,
+                network,
+                simulations=simulations,
+                settings=msgspec.structs.replace(settings.search, **asked),
+            )
             for name, asked in variants.items()
         }
         for a, b in (("wins in one", "no proofs"), ("wins in one and solver", "wins in one")):

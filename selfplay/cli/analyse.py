@@ -49,7 +49,8 @@ def _show(agent: Agent, opinion: Opinion, top: int) -> None:
     states, _ = agent.rules.replay(opinion.moves)
     console.print(agent.rules.draw(states[-1]), markup=False)
     console.print(f"\nplayer {opinion.to_move + 1} to move · {agent.name} · {opinion.simulations} simulations")
-    console.print(f"value {opinion.value:+.3f} after the search, {opinion.network_value:+.3f} before it")
+    sure = " (proven)" if opinion.is_proven else ""
+    console.print(f"value {opinion.value:+.3f}{sure} after the search, {opinion.network_value:+.3f} before it")
     if opinion.outcome is not None:
         win, draw, loss = opinion.outcome
         console.print(f"the network's chances: win {win:.0%}, draw {draw:.0%}, loss {loss:.0%}")

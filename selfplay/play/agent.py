@@ -50,11 +50,12 @@ class Opinion:
 
     moves: tuple[int, ...]  # that lead there
     to_move: int  # player 0 or 1
-    simulations: int
+    simulations: int  # made; fewer than asked for where the position was solved on the way
     value: float  # after the search
+    is_proven: bool  # the value is the outcome of perfect play
     network_value: float  # before it
     outcome: tuple[float, float, float] | None  # the network's probabilities of win, draw and loss, where it has them
-    options: tuple[Option, ...]  # visited moves, the most visited first
+    options: tuple[Option, ...]  # visited moves, the one it would play first, then by visits
 
     @property
     def best(self) -> Option:
@@ -113,7 +114,14 @@ class Agent:
         )
         outcome = self._outcome(states[-1:])
         return Opinion(
-            tuple(actions), int(known.to_move[-1]), simulations, facts.value, facts.evaluation, outcome, options
+            moves=tuple(actions),
+            to_move=int(known.to_move[-1]),
+            simulations=int(facts.visits.sum()),
+            value=facts.value,
+            is_proven=facts.outcome is not None,
+            network_value=facts.evaluation,
+            outcome=outcome,
+            options=options,
         )
 
     def _outcome(self, states: np.ndarray) -> tuple[float, float, float] | None:

@@ -96,12 +96,19 @@ def test_an_opinion_finds_the_win_and_says_what_it_expects(tictactoe):
     assert opinion.best.name == "3"
     assert opinion.best.line == ("3",)
     assert opinion.best.value == 1.0
-    assert opinion.value > 0.5
+    assert opinion.value == 1.0
+    assert opinion.is_proven
+    assert opinion.simulations == 1, "a win in one needs no more"
     assert opinion.to_move == 0
+    assert agent.search([0, 3, 1, 4], simulations=300) == opinion, "numbers of actions are as good as names"
+
+
+def test_an_opinion_of_an_open_position_has_all_its_simulations(tictactoe):
+    opinion = Agent(tictactoe, UniformEvaluator(), name="agent").search(["5"], simulations=30)
+    assert not opinion.is_proven
+    assert opinion.simulations == sum(option.visits for option in opinion.options) == 30
     assert sum(opinion.policy.values()) == pytest.approx(1.0)
     assert [option.visits for option in opinion.options] == sorted((o.visits for o in opinion.options), reverse=True)
-    assert sum(option.visits for option in opinion.options) == 300
-    assert agent.search([0, 3, 1, 4], simulations=300) == opinion, "numbers of actions are as good as names"
 
 
 @pytest.mark.parametrize(
