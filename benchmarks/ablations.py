@@ -33,7 +33,7 @@ from rich.console import Console
 
 from selfplay.arena.match import play_match
 from selfplay.arena.player import SearchPlayer
-from selfplay.config import SearchSettings, settings_of_run
+from selfplay.config import settings_of_run
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator

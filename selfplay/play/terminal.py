@@ -35,7 +35,8 @@ def in_a_line(opinion: Opinion) -> str:
     """An opinion: value as a bar and number, shares of visits, main line."""
     tops = ", ".join(f"{option.name} {option.share:.0%}" for option in opinion.options[:_OPTIONS_SHOWN])
     line = " ".join(opinion.best.line[:8])
-    return f"value for it [{bar(opinion.value)}] {opinion.value:+.2f}{' proven' if opinion.is_proven else ''} · visits {tops} · line {line}"
+    sure = " proven" if opinion.is_proven else ""
+    return f"value for it [{bar(opinion.value)}] {opinion.value:+.2f}{sure} · visits {tops} · line {line}"
 
 
 def bar(value: float) -> str:

@@ -29,7 +29,8 @@ class OpinionView:
         tops = ", ".join(f"{option.name} {option.share:.0%}" for option in opinion.options[:_TOPS])
         value = opinion.value if is_mine else -opinion.value
         line = " ".join(opinion.best.line[:_LINE])
-        self._line.text = printable(f"value for {who} {value:+.2f} · visits {tops}\nexpects {line}")
+        sure = " proven" if opinion.is_proven else ""
+        self._line.text = printable(f"value for {who} {value:+.2f}{sure} · visits {tops}\nexpects {line}")
 
     def _show_chances(self, who: str, win: float, draw: float, loss: float) -> None:
         words = f"chances for {who}: win {win:.0%}, draw {draw:.0%}, loss {loss:.0%}"

@@ -148,7 +148,8 @@ def test_a_position_is_analysed(model, tmp_path):
     assert len(table[table.index(next(line for line in table if line.startswith("move  visits"))) :]) == 3
     opinion = json.loads(run("analyse", model, "--moves", "1,4,2,5", "--json", cwd=tmp_path))
     assert opinion["options"][0]["line"] == ["3"]
-    assert opinion["simulations"] == 800
+    assert (opinion["simulations"], opinion["is_proven"]) == (1, True)
+    assert json.loads(run("analyse", model, "--json", cwd=tmp_path))["simulations"] == 800
 
 
 @pytest.mark.parametrize(
