@@ -7,8 +7,7 @@
 
 Danihelka, Guez, Schrittwieser, Silver 2022, "Policy improvement by planning with Gumbel"; Q is completed by the mixed
 value of its appendix D. Unlike mctx's default Q is not stretched to the node's own range: the smallest difference would
-then weigh as much as a win against a loss, and play got worse (`docs/ablations.md`). Knows nothing of games or
-networks. Letters: A actions.
+then weigh as much as a win against a loss. Knows nothing of games or networks. Letters: A actions.
 """
 
 from __future__ import annotations
