@@ -4,8 +4,8 @@
     python benchmarks/connect4_strength.py --minutes 10 --positions FOLDER --seed 1 --set search.simulations=64
 
 Trains with the preset, or with `--set` beside it, and counts mistakes: moves that change the outcome (win, draw, loss)
-of perfect play for the worse. FOLDER holds the six test sets of 1,000 positions each that AlphaZero.jl publishes its own
-mistakes on (Test_L1_R1 … Test_L3_R1; from its repository, games/connect-four/benchmark). Needs `selfplay[oracle]`.
+of perfect play for the worse. FOLDER holds the six test sets of 1,000 positions each that AlphaZero.jl publishes its
+own mistakes on (Test_L1_R1 … Test_L3_R1; from its repository, games/connect-four/benchmark). Needs `selfplay[oracle]`.
 
 Stopped at any time, the same command goes on: minutes count where training ran, noted in the folder of the run
 (`--data`). The newest model is measured with 0, 64 and 600 simulations, and rounds on the way with 0 and 64: the curve.

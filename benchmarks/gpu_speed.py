@@ -23,12 +23,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.config import WorkerSettings, from_tree
+from selfplay.config import from_tree
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.torch_evaluator import ROWS, TorchEvaluator
 from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
+from selfplay.settings import WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 
 PASSES = (64, 256, 1024, 4096)

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from selfplay.config import SearchSettings
 from selfplay.games.game import Rules
 from selfplay.samples.batch_file import BatchHeader, GameRecord, encode_batch, game_seed, outcome_for_first
+from selfplay.settings import SearchSettings
 
 DIFFERENT = 1000
 GAMES_PER_FILE = 10

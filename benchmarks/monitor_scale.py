@@ -23,12 +23,13 @@ import msgspec
 import psutil
 from rich.console import Console
 
-from selfplay.config import Settings, to_toml
+from selfplay.config import to_toml
 from selfplay.monitor.snapshot import Reader
 from selfplay.monitor.terminal import screen
 from selfplay.rundir.event_types import AnyEvent, Batch, Played, Progress, Started, Trained, WorkerFacts
 from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.writer import batch_name
+from selfplay.settings import Settings
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 PROGRESS_PER_ROUND = 5  # one every two seconds of a round of ten

@@ -35,11 +35,11 @@ import psutil
 from monitor_scale import events_of_round, make_run
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from selfplay.config import NetworkSettings, Settings
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.samples.writer import batch_name
+from selfplay.settings import NetworkSettings, Settings
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

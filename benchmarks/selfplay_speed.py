@@ -34,12 +34,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.config import NetworkSettings, SearchSettings, Settings, WorkerSettings, from_tree, preset
+from selfplay.config import from_tree, preset
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import inference_twin
+from selfplay.settings import NetworkSettings, SearchSettings, Settings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import spare_the_collector
 

@@ -27,11 +27,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.config import SelfPlaySettings, Settings, from_tree
+from selfplay.config import from_tree
 from selfplay.games.registry import load_rules
 from selfplay.machine import multiplies_bfloat16, resident_megabytes, usable_cores
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import Samples, TrainingDataPool
+from selfplay.settings import SelfPlaySettings, Settings
 from selfplay.training.comparison import random_batches
 from selfplay.training.train import Trainer
 

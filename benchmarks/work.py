@@ -30,7 +30,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.config import SelfPlaySettings, Settings, from_tree
+from selfplay.config import from_tree
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.game import Rules
@@ -40,6 +40,7 @@ from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import TrainingDataPool
+from selfplay.settings import SelfPlaySettings, Settings
 from selfplay.training.parallel_plan import Work
 from selfplay.worker.lockstep import Lockstep
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 from figures import figure
 
-from selfplay.config import Settings
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.rundir.layout import inference_twin
+from selfplay.settings import Settings
 
 
 def run(model: Path, out: Path, games: int) -> tuple[float, int]:

@@ -19,11 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.config import NetworkSettings, Settings, TrainingSettings
 from selfplay.games.game import ONGOING, Rules
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import Checkpoint, playing_network
 from selfplay.samples.pool import Samples
+from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training.train import Trainer
 
 PLANS = (("serial", 1), ("data", 2), ("pipeline", 2))

@@ -10,9 +10,9 @@ import pytest
 import runs
 from filelock import FileLock
 
-from selfplay.config import NetworkSettings, SearchSettings, SelfPlaySettings, Settings, TrainingSettings
 from selfplay.engines.inline import InlineEngine
 from selfplay.games.registry import load_rules
+from selfplay.settings import NetworkSettings, SearchSettings, SelfPlaySettings, Settings, TrainingSettings
 
 TOYS = Path(__file__).parent / "toys.py"
 

@@ -44,15 +44,7 @@ def _instrumented() -> contextlib.AbstractContextManager[object]:
 
 
 with _instrumented():
-    from selfplay.config import (
-        NetworkSettings,
-        SearchSettings,
-        SelfPlaySettings,
-        Settings,
-        from_tree,
-        settings_of_run,
-        to_toml,
-    )
+    from selfplay.config import from_tree, settings_of_run, to_toml
     from selfplay.errors import SelfplayError
     from selfplay.evaluation.cache import CachedEvaluator
     from selfplay.evaluation.evaluator import Positions
@@ -76,6 +68,7 @@ with _instrumented():
     from selfplay.samples import batch_file
     from selfplay.samples.batch_file import BatchHeader, encode_batch
     from selfplay.samples.collector import BatchCollector, RunIdentity
+    from selfplay.settings import NetworkSettings, SearchSettings, SelfPlaySettings, Settings
     from selfplay.worker.lockstep import Lockstep
 
 SETTINGS = Settings(

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from selfplay.config import (
-    Settings,
     describe,
     differences,
     from_tree,
@@ -17,6 +16,7 @@ from selfplay.config import (
     to_tree,
 )
 from selfplay.errors import UsageError
+from selfplay.settings import Settings
 
 
 def test_settings_survive_toml():

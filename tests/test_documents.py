@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from selfplay.cli.main import COMMANDS
-from selfplay.config import Settings, to_toml, to_tree
+from selfplay.config import to_toml, to_tree
 from selfplay.errors import LawBroken
 from selfplay.games.conformance import check_game
 from selfplay.games.registry import load_rules
 from selfplay.monitor.metrics import metrics_text, of_run
 from selfplay.monitor.snapshot import Reader
 from selfplay.rundir.layout import RunLayout
+from selfplay.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [

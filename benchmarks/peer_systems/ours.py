@@ -8,11 +8,12 @@ from pathlib import Path
 
 from driver import SIMULATIONS, serve
 
-from selfplay.config import SearchSettings, WorkerSettings, from_tree, preset
+from selfplay.config import from_tree, preset
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
+from selfplay.settings import SearchSettings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import spare_the_collector
 
@@ -69,8 +70,8 @@ class Ours:
 
 def write_model(path: Path, blocks: int, channels: int, precision: str) -> None:
     """An untrained model."""
-    from selfplay.config import Settings
     from selfplay.network.checkpoint import save_checkpoint, untrained
+    from selfplay.settings import Settings
 
     network = {"blocks": blocks, "channels": channels}
     settings: Settings = from_tree({"network": network, "selfplay": {"precision": precision}}, where="peers")

@@ -12,7 +12,6 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from selfplay.config import SearchSettings
 from selfplay.errors import UsageError, nearest
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
@@ -23,6 +22,7 @@ from selfplay.network.card import ModelCard, read_onnx_card
 from selfplay.rundir.layout import inference_twin
 from selfplay.search.method import playing_method
 from selfplay.search.search import RootFacts, Search
+from selfplay.settings import SearchSettings
 
 BASELINES = ("random", "rollout:N")
 _CACHED_POSITIONS = 1 << 16

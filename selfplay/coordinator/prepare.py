@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from selfplay.config import Settings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import read_outputs
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.registry import load_rules
+from selfplay.settings import Settings
 from selfplay.worker.lockstep import Lockstep
 
 

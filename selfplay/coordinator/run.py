@@ -8,8 +8,6 @@ from pathlib import Path
 import msgspec
 
 from selfplay.config import (
-    SelfPlaySettings,
-    Settings,
     Tree,
     differences,
     from_tree,
@@ -30,6 +28,7 @@ from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
+from selfplay.settings import SelfPlaySettings, Settings
 from selfplay.training.parallel_plan import Work, check, choose, this_machine
 
 DEFAULT_GAME = "connect4"

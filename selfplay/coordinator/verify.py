@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selfplay.config import Settings, settings_of_run
+from selfplay.config import settings_of_run
 from selfplay.errors import ModelError, RunError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import Rules
@@ -24,6 +24,7 @@ from selfplay.network.card import ModelCard, check_game, read_onnx_card
 from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.batch_file import GameRecord, read_batch
 from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
+from selfplay.settings import Settings
 from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import load_network
 

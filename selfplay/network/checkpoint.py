@@ -30,7 +30,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from selfplay.config import NetworkSettings, Settings, from_stored, to_tree
+from selfplay.config import from_stored, to_tree
 from selfplay.errors import ModelDamaged, ModelError, UsageError
 from selfplay.files import read_file, write_atomically
 from selfplay.games.game import GameInfo
@@ -41,6 +41,7 @@ from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Ranges, measured_ranges
 from selfplay.network.resnet import NetworkShape, ResNet, new_network
+from selfplay.settings import NetworkSettings, Settings
 
 FORMAT = "selfplay-model"
 VERSION = 3

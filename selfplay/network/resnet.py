@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from selfplay.config import NetworkSettings
+from selfplay.settings import NetworkSettings
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from selfplay.config import OLDER, SearchSettings, Settings
+from selfplay.config import OLDER
 from selfplay.errors import BatchError
 from selfplay.files import write_atomically
 from selfplay.games.game import Advanced, Rules, States
 from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, game_seed, read_batch
+from selfplay.settings import SearchSettings, Settings
 
 GameId = tuple[int, int]  # (round, number)
 FILES_AT_ONCE = 100  # in one sweep

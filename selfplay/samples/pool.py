@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.config import TrainingSettings
 from selfplay.errors import BatchError
 from selfplay.games.symmetry import tables
 from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
 from selfplay.samples.positions import Positions, dense, joined, piece, positions_of, sparse
 from selfplay.samples.weights import merge_duplicates, position_weights
 from selfplay.samples.window import newest_games, window_size
+from selfplay.settings import TrainingSettings
 
 
 class Samples(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.config import TrainingSettings
+from selfplay.settings import TrainingSettings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfplay.config import TrainingSettings
+from selfplay.settings import TrainingSettings
 
 
 def window_size(total_positions: int, settings: TrainingSettings) -> int:

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.config import SearchSettings
 from selfplay.kernels import kernel
 from selfplay.search.halving import wanted_visits
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, edge_bounds
+from selfplay.settings import SearchSettings
 
 TARGET_SUM = 10_000  # policy targets are filed as whole numbers of about this sum
 _SMALLEST_PRIOR = 1e-30  # what softmax has rounded to zero still has a logarithm

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from selfplay.config import SearchSettings
 from selfplay.games.game import GameInfo
 from selfplay.search.gumbel import Gumbel
 from selfplay.search.puct import Puct
 from selfplay.search.search import SearchMethod
+from selfplay.settings import SearchSettings
 
 
 def self_play_method(settings: SearchSettings, info: GameInfo) -> SearchMethod:

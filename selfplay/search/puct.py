@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.config import SearchSettings
 from selfplay.kernels import kernel
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, sound_visits
+from selfplay.settings import SearchSettings
 
 _SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
 

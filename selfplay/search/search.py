@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
 from selfplay.search.tree import NO_CHILD, Tree, is_solved, leave_root, root_value
+from selfplay.settings import SearchSettings
 
 IDLE = -1
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator, recall
 from selfplay.evaluation.evaluator import Positions
 from selfplay.games.game import WIN, LoopMaker, Rules, States
@@ -30,6 +29,7 @@ from selfplay.search.tree import (
     new_trees,
     settle,
 )
+from selfplay.settings import SearchSettings
 
 
 class Proofs(NamedTuple):

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from selfplay.config import Settings
 from selfplay.errors import UsageError
 from selfplay.games.game import Rules
 from selfplay.games.random_play import random_positions
 from selfplay.machine import usable_cores
 from selfplay.samples.pool import Samples
+from selfplay.settings import Settings
 from selfplay.training.parallel_plan import ParallelPlan, Work
 from selfplay.training.recovery import Recovery
 from selfplay.training.statistics import RoundStatistics

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from selfplay.config import TrainingSettings
 from selfplay.machine import keep_memory
 from selfplay.samples.pool import Samples
+from selfplay.settings import TrainingSettings
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
 from selfplay.training.parallel_plan import ParallelPlan, group_sizes
 from selfplay.training.step import LossSums, TrainingState

@@ -16,10 +16,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from selfplay.config import NetworkSettings, TrainingSettings
 from selfplay.errors import UsageError
 from selfplay.games.game import GameInfo
 from selfplay.machine import free_memory, has_nvidia_gpu, multiplies_bfloat16, usable_cores
+from selfplay.settings import NetworkSettings, TrainingSettings
 
 BYTES = 4  # of a float32
 COPIES = 5  # of every parameter: weight, gradient, AdamW's two moments, moving average

@@ -21,7 +21,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from selfplay.config import Settings
 from selfplay.engines.engine import Message
 from selfplay.errors import ModelError
 from selfplay.games.registry import load_rules
@@ -32,6 +31,7 @@ from selfplay.rundir.layout import RunLayout
 from selfplay.samples.ahead import ahead
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import Samples, TrainingDataPool
+from selfplay.settings import Settings
 from selfplay.training.recovery import Recovery
 from selfplay.training.statistics import RoundStatistics
 from selfplay.training.train import Trainer

@@ -29,9 +29,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, distributed
 
-from selfplay.config import TrainingSettings
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
+from selfplay.settings import TrainingSettings
 from selfplay.training.learner import is_out_of_memory, set_up_torch
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import RankReport, TrainingState

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.config import TrainingSettings
 from selfplay.machine import cores_of_nodes
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
+from selfplay.settings import TrainingSettings
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.rank import RankSetup, Share, receive, send
 from selfplay.training.step import RankReport, RanksFailed, StepReport, TrainingState

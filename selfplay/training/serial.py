@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from selfplay.config import TrainingSettings
 from selfplay.network.resnet import NetworkShape, ResNet
 from selfplay.samples.pool import Samples
+from selfplay.settings import TrainingSettings
 from selfplay.training.learner import NOT_FINITE, SMALLEST_GROUP, Learner, is_out_of_memory, set_up_torch
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import LossSums, RankReport, StepReport, TrainingState

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from selfplay.config import Settings, TrainingSettings
 from selfplay.errors import TrainingError, UsageError
 from selfplay.games.game import GameInfo
 from selfplay.games.registry import load_rules
@@ -30,6 +29,7 @@ from selfplay.network.checkpoint import (
 )
 from selfplay.network.resnet import ResNet
 from selfplay.samples.pool import Samples
+from selfplay.settings import Settings, TrainingSettings
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import (
     SMALLEST_SHARE,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from selfplay.config import SearchSettings
 from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules
@@ -19,6 +18,7 @@ from selfplay.games.random_play import random_opening
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
 from selfplay.search.method import self_play_method
 from selfplay.search.search import Search
+from selfplay.settings import SearchSettings
 
 _VALUE_PLACES = 4  # decimals of root values in batch files
 

@@ -19,7 +19,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from selfplay.config import SearchSettings, WorkerSettings
 from selfplay.engines.engine import Message
 from selfplay.errors import ModelError
 from selfplay.evaluation.cache import CachedEvaluator
@@ -30,6 +29,7 @@ from selfplay.machine import resident_megabytes
 from selfplay.network.card import ModelCard, check_game
 from selfplay.samples.batch_file import BatchHeader
 from selfplay.samples.writer import WorkerDataWriter
+from selfplay.settings import SearchSettings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 
 PROGRESS_SECONDS = 0.5

@@ -17,7 +17,6 @@ from playwright.sync_api import expect, sync_playwright
 from processes import ended
 from toys import Hexapawn
 
-from selfplay.config import GameSettings, NetworkSettings, Settings
 from selfplay.games.registry import load_rules
 from selfplay.monitor.games import GameShelf
 from selfplay.network.checkpoint import save_checkpoint, untrained
@@ -25,6 +24,7 @@ from selfplay.rundir.event_types import Played, Rejected, Trained
 from selfplay.rundir.events import EventLog, EventReader
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import read_batch
+from selfplay.settings import GameSettings, NetworkSettings, Settings
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 TOYS = Path(__file__).parents[1] / "toys.py"

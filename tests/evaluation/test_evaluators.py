@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from selfplay.config import NetworkSettings, SelfPlaySettings, Settings
 from selfplay.errors import ModelError
 from selfplay.evaluation.evaluator import Positions, read_outputs
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
@@ -10,6 +9,7 @@ from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.evaluation.torch_evaluator import TorchEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrained
+from selfplay.settings import NetworkSettings, SelfPlaySettings, Settings
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])

@@ -3,12 +3,13 @@
 import msgspec
 import pytest
 
-from selfplay.config import GameSettings, Settings, to_toml
+from selfplay.config import to_toml
 from selfplay.errors import BatchError
 from selfplay.monitor.games import GameShelf
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import BatchHeader, GameRecord, encode_batch
 from selfplay.samples.writer import batch_name
+from selfplay.settings import GameSettings, Settings
 
 # Three in the upper row. By the agent's own eyes the third and the fourth move are blunders.
 MOVES = [0, 4, 1, 3, 2]

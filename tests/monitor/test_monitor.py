@@ -14,7 +14,7 @@ import pytest
 from processes import ended, seen_until
 from rich.console import Console
 
-from selfplay.config import Settings, to_toml
+from selfplay.config import to_toml
 from selfplay.errors import RunError
 from selfplay.monitor.folder import FolderWatch
 from selfplay.monitor.plots import plots
@@ -37,6 +37,7 @@ from selfplay.rundir.event_types import (
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.lock import hold
+from selfplay.settings import Settings
 
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 

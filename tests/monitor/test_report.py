@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from selfplay.config import Settings, to_toml
+from selfplay.config import to_toml
 from selfplay.errors import UsageError
 from selfplay.monitor.figures import as_bytes, draw
 from selfplay.monitor.plots import PLOTS, elo, plots
@@ -20,6 +20,7 @@ from selfplay.monitor.report import page
 from selfplay.monitor.snapshot import Reader
 from selfplay.rundir.event_types import Match, Mistakes, Played, Progress, Rejected, Started, Trained
 from selfplay.rundir.layout import RunLayout
+from selfplay.settings import Settings
 
 WITHOUT_WORKERS = PLOTS.keys() - {"workers_simulations", "workers_games"}  # nobody is at work
 SELFPLAY = Path(sys.executable).with_name("selfplay")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from selfplay.config import NetworkSettings, Settings, to_tree
+from selfplay.config import to_tree
 from selfplay.errors import ModelError
 from selfplay.games.random_play import random_positions
 from selfplay.network.card import check_game, read_onnx_card
@@ -21,6 +21,7 @@ from selfplay.network.checkpoint import (
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Scale, measured_ranges, quantized, scale_of
 from selfplay.network.resnet import NetworkShape, new_network
+from selfplay.settings import NetworkSettings, Settings
 
 
 def shape(board=(6, 7), actions=7, **settings):

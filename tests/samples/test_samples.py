@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.config import SearchSettings, TrainingSettings
 from selfplay.errors import BatchError, ModelDamaged
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
@@ -31,6 +30,7 @@ from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sw
 from selfplay.samples.pool import TrainingDataPool
 from selfplay.samples.window import newest_games, window_size
 from selfplay.samples.writer import WorkerDataWriter, batch_name
+from selfplay.settings import SearchSettings, TrainingSettings
 from selfplay.worker.lockstep import Lockstep
 
 SEED, GAMES = 9, 12

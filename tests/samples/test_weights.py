@@ -1,7 +1,7 @@
 import numpy as np
 
-from selfplay.config import TrainingSettings
 from selfplay.samples.weights import merge_duplicates, position_weights
+from selfplay.settings import TrainingSettings
 
 GAMES = np.array([0, 0, 0, 0, 1, 1])
 PLIES = np.array([0, 1, 2, 3, 0, 1])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from toys import HashEvaluator, again_value
 
-from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.search.gumbel import TARGET_SUM, target_at_root
 from selfplay.search.halving import wanted_visits
 from selfplay.search.method import playing_method, self_play_method
 from selfplay.search.search import Search
+from selfplay.settings import SearchSettings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gumbel_tictactoe.json").read_text())
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from toys import HashEvaluator, again_value, minimax
 
-from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.evaluation.uniform import UniformEvaluator
@@ -16,6 +15,7 @@ from selfplay.games.game import ONGOING, WIN
 from selfplay.search.method import playing_method
 from selfplay.search.puct import Puct, draw_by_temperature
 from selfplay.search.search import Search
+from selfplay.settings import SearchSettings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "puct_tictactoe.json"
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from toys import HashEvaluator, again_value, minimax
 
-from selfplay.config import SearchSettings
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING
 from selfplay.games.random_play import random_opening
 from selfplay.search.method import playing_method
 from selfplay.search.search import Search
+from selfplay.settings import SearchSettings
 
 
 def solve(rules, positions, *, simulations, **settings):

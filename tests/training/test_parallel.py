@@ -13,10 +13,10 @@ import pytest
 import torch
 from processes import is_running
 
-from selfplay.config import NetworkSettings, Settings, TrainingSettings
 from selfplay.errors import TrainingError, UsageError
 from selfplay.network.checkpoint import network_shape, save_checkpoint, untrained
 from selfplay.network.resnet import ResNet
+from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training import rank_group, recovery
 from selfplay.training.comparison import random_batches
 from selfplay.training.rank_group import RankGroup

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from selfplay.config import NetworkSettings, TrainingSettings
 from selfplay.errors import TrainingError, UsageError
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import network_shape
 from selfplay.network.resnet import ResNet
+from selfplay.settings import NetworkSettings, TrainingSettings
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import (
     Machine,

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from selfplay.config import TrainingSettings
 from selfplay.errors import ModelError
 from selfplay.network.checkpoint import load_checkpoint, save_checkpoint, untrained
 from selfplay.samples.pool import Samples
+from selfplay.settings import TrainingSettings
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
 from selfplay.training.train import Trainer
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from toys import HashEvaluator
 
-from selfplay.config import SearchSettings, WorkerSettings
 from selfplay.errors import GameError, ModelError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.samples.batch_file import check_game_record, read_batch
+from selfplay.settings import SearchSettings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import Worker, WorkerSetup, WorkerTask
 
@@ -82,7 +82,7 @@ def test_a_game_that_never_ends_is_reported(tmp_path):
 
 @pytest.fixture(scope="module")
 def model(tictactoe, tmp_path_factory):
-    from selfplay.config import NetworkSettings, Settings
+    from selfplay.settings import NetworkSettings, Settings
 
     settings = Settings(network=NetworkSettings(blocks=1, channels=8))
     path = tmp_path_factory.mktemp("model") / "model.pt"

@@ -1,0 +1,235 @@
+"""Settings of a run: what they are called, mean, and may be.
+
+Every field says its meaning, unit and range; `selfplay settings [GAME]` prints them as a commented TOML file. All
+groups but `worker` are part of a run's identity: they decide the bytes that come out, and a run keeps them for life.
+`worker` only decides how fast. How settings are read, checked and written stands in `config.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the settings file."""
+
+
+class GameSettings(Group, frozen=True):
+    """What is played."""
+
+    name: Annotated[str, Meta(description="a known game, or path/to/file.py:Class", min_length=1, max_length=4096)] = (
+        "connect4"
+    )
+
+
+class NetworkSettings(Group, frozen=True):
+    """Size of the network."""
+
+    blocks: Annotated[int, Meta(description="residual blocks", ge=1, le=80)] = 4
+    channels: Annotated[int, Meta(description="channels of the tower", ge=4, le=1024)] = 32
+    policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
+    value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
+    value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
+
+
+class SearchSettings(Group, frozen=True):
+    """How a move is searched and chosen in self-play."""
+
+    method: Annotated[
+        Literal["puct", "gumbel"],
+        Meta(description='"puct" as in AlphaZero, or "gumbel" as in Gumbel AlphaZero, for few simulations'),
+    ] = "puct"
+    simulations: Annotated[
+        int,
+        Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
+    ] = 64
+    c_puct: Annotated[
+        float,
+        Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100),
+    ] = 1.5
+    c_puct_base: Annotated[
+        float, Meta(description="visits at which that weight has grown by log 2: c_base there", gt=0, le=1e12)
+    ] = 19652.0
+    fpu_reduction: Annotated[
+        float,
+        Meta(
+            description="an unvisited action is worth its node's value less this, times the root of the visited "
+            "prior mass (values run from -1 to 1)",
+            ge=0,
+            le=2,
+        ),
+    ] = 0.2
+    noise_fraction: Annotated[
+        float,
+        Meta(description="share of Dirichlet noise in the root's priors, self-play only", ge=0, le=1),
+    ] = 0.25
+    noise_alpha: Annotated[
+        float,
+        Meta(description="Dirichlet concentration; about 10 / typical number of legal actions", gt=0, le=100),
+    ] = 1.0
+    temperature: Annotated[
+        float,
+        Meta(description="moves are drawn from visits^(1/temperature); 0 = the most visited", ge=0, le=10),
+    ] = 1.0
+    temperature_plies: Annotated[
+        int, Meta(description="plies from the start of a game played at `temperature`", ge=0, le=1_000_000)
+    ] = 12
+    late_temperature: Annotated[float, Meta(description="temperature after those plies", ge=0, le=10)] = 0.3
+    considered_actions: Annotated[
+        int, Meta(description="gumbel: actions of the root that are looked into, the likeliest first", ge=1, le=1024)
+    ] = 16
+    gumbel_visits: Annotated[
+        float, Meta(description="gumbel: weight of values against priors with no visits: c_visit there", ge=0, le=1e6)
+    ] = 50.0
+    gumbel_scale: Annotated[
+        float, Meta(description="gumbel: what a visit more of the most visited action adds: c_scale", gt=0, le=1000)
+    ] = 0.1
+    opening_share: Annotated[
+        float, Meta(description="share of games that begin with random plies, so that play is varied", ge=0, le=1)
+    ] = 0.0
+    opening_plies: Annotated[
+        int,
+        Meta(description="most random plies of such a game: one to so many, each number as likely", ge=1, le=10_000),
+    ] = 8
+    reuse_tree: Annotated[bool, Meta(description="puct: keep the chosen action's subtree for the next move")] = True
+    win_in_one: Annotated[
+        bool,
+        Meta(
+            description="where the player to move can win at once, the rules judge the position (a win, by those "
+            "moves), not the network; worth switching off for games with hundreds of slow moves that never end so"
+        ),
+    ] = True
+    solver: Annotated[
+        bool,
+        Meta(
+            description="proven results are carried up the tree: solved positions are not searched, moves proven to be "
+            "mistakes are left out of search, choice and policy target"
+        ),
+    ] = True
+
+
+class SelfPlaySettings(Group, frozen=True):
+    """What a round is."""
+
+    games_per_round: Annotated[int, Meta(description="games between two trainings", ge=1, le=10_000_000)] = 100
+    seed: Annotated[
+        int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
+    ] = 0
+    device: Annotated[
+        Literal["cpu", "cuda", "auto"], Meta(description='where networks are evaluated: "cpu", "cuda" or "auto"')
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "int8", "bfloat16"],
+        Meta(
+            description='arithmetic of the networks that play: "int8" (CPU: two to three times as fast, as strong), '
+            '"bfloat16" (GPU), "float32", or "auto" = the fast one of the device'
+        ),
+    ] = "auto"
+
+
+class TrainingSettings(Group, frozen=True):
+    """How a round is trained, and on what."""
+
+    batch_size: Annotated[int, Meta(description="positions per optimizer step", ge=2, le=65_536)] = 256
+    passes: Annotated[float, Meta(description="positions trained on per new position of the round", gt=0, le=1000)] = (
+        8.0
+    )
+    learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
+    weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
+    gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0, le=1e12)] = 4.0
+    value_lambda: Annotated[
+        float,
+        Meta(
+            description="what a position's value learns: 1 = the game's outcome alone, below it the root values of "
+            "this and later plies too, each counting so many times the one before (TD-lambda)",
+            ge=0,
+            le=1,
+        ),
+    ] = 1.0
+    value_weight: Annotated[
+        float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
+    ] = 1.0
+    average_decay: Annotated[
+        float,
+        Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1),
+    ] = 0.99
+    window_start: Annotated[
+        int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1, le=2**53)
+    ] = 20_000
+    window_exponent: Annotated[float, Meta(description="growth of the window: alpha in the formula", gt=0, le=1)] = 0.75
+    window_slope: Annotated[
+        float, Meta(description="growth of the window at its start: beta in the formula", ge=0, le=1)
+    ] = 0.4
+    duplicates: Annotated[
+        float,
+        Meta(
+            description="a position that occurs k times in the window counts k to the power of this; below 1 they are "
+            "made one, their targets averaged; 1 = off",
+            ge=0,
+            le=1,
+        ),
+    ] = 1.0
+    balance_games: Annotated[
+        float, Meta(description="0 = off, 1 = short and long games count alike, in between partly", ge=0, le=1)
+    ] = 0.0
+    balance_phases: Annotated[
+        float, Meta(description="likewise for plies: the rare late ones count like the first", ge=0, le=1)
+    ] = 0.0
+    balance_outcomes: Annotated[
+        float, Meta(description="likewise for positions that were won, drawn and lost", ge=0, le=1)
+    ] = 0.0
+    mode: Annotated[
+        Literal["auto", "serial", "data", "pipeline"],
+        Meta(
+            description='how training is spread: "serial", "data" (each rank the whole network, a share of the batch), '
+            '"pipeline" (each rank some layers), or "auto" when the run is made'
+        ),
+    ] = "auto"
+    ranks: Annotated[int, Meta(description="processes that train; 0 = auto", ge=0, le=1024)] = 0
+    threads: Annotated[int, Meta(description="threads of each rank; 0 = auto", ge=0, le=1024)] = 0
+    micro_batch: Annotated[
+        int,
+        Meta(
+            description="positions that share their batch statistics and go through the network together: what a "
+            "batch is cut into for ranks and stages; 0 = auto: as large as gives every rank one",
+            ge=0,
+            le=65_536,
+        ),
+    ] = 0
+    device: Annotated[
+        Literal["cpu", "cuda", "auto"], Meta(description='where training computes: "cpu", "cuda" or "auto"')
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description='of products: "float32", "bfloat16", or "auto" = bfloat16 where the hardware has it'),
+    ] = "auto"
+    compile: Annotated[bool, Meta(description="compile the network with torch.compile (needs a C++ compiler)")] = False
+
+
+class WorkerSettings(Group, frozen=True):
+    """How fast a worker is; no influence on results."""
+
+    games_in_parallel: Annotated[
+        int, Meta(description="games a worker plays side by side; 0 = 64 on a CPU, 512 on a GPU", ge=0, le=4096)
+    ] = 0
+    cache_positions: Annotated[
+        int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)
+    ] = 200_000
+
+    def games_side_by_side(self, device: str) -> int:
+        """How many games a worker plays at once where networks are evaluated on `device`, "cpu" or "cuda"."""
+        return self.games_in_parallel or (512 if device == "cuda" else 64)
+
+
+class Settings(Group, frozen=True):
+    """All settings of a run; every default written out."""
+
+    game: GameSettings = GameSettings()
+    network: NetworkSettings = NetworkSettings()
+    search: SearchSettings = SearchSettings()
+    selfplay: SelfPlaySettings = SelfPlaySettings()
+    training: TrainingSettings = TrainingSettings()
+    worker: WorkerSettings = WorkerSettings()
