@@ -3,6 +3,7 @@
     python benchmarks/ablations.py int8             a model against itself: its tower in 8 bits, and all in 32
     python benchmarks/ablations.py bfloat16         two models trained on the same games of a run
     python benchmarks/ablations.py proofs           a model against itself: with wins in one, the solver, and without
+    python benchmarks/ablations.py gumbel           a model against itself: Gumbel search, and PUCT
     python benchmarks/ablations.py int8 --data data --games 2000
 
 All need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches from random
@@ -196,7 +197,30 @@ def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
     return {"evaluations_per_ply": needed, "matches": found}
 
 
-ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "proofs": proofs}
+def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
+    """The newest model with Gumbel search against itself with PUCT, at equal simulations."""
+    settings = settings_of_run(layout.settings)
+    rules = load_rules(settings.game.name)
+    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    found = []
+    for scale in (0.1, 0.3, 1.0):
+        for simulations in (8, 32, 128):
+            asked = {"gumbel": {"method": "gumbel", "gumbel_scale": scale}, "puct": {"method": "puct"}}
+            a, b = (
+                SearchPlayer(
+                    f"{name}, scale {scale}" if name == "gumbel" else name,
+                    rules,
+                    network,
+                    simulations=simulations,
+                    settings=msgspec.structs.replace(settings.search, **fields),
+                )
+                for name, fields in asked.items()
+            )
+            found.append(match(rules, a, b, games))
+    return {"matches": found}
+
+
+ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "gumbel": gumbel, "proofs": proofs}
 
 
 def main() -> None:
