@@ -205,7 +205,10 @@ def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
     found = []
     for scale in (0.1, 0.3, 1.0):
         for simulations in (8, 32, 128):
-            asked = {"gumbel": {"method": "gumbel", "gumbel_scale": scale}, "puct": {"method": "puct"}}
+            asked: dict[str, dict[str, Any]] = {
+                "gumbel": {"method": "gumbel", "gumbel_scale": scale},
+                "puct": {"method": "puct"},
+            }
             a, b = (
                 SearchPlayer(
                     f"{name}, scale {scale}" if name == "gumbel" else name,
