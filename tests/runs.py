@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from selfplay.config import merged
 from selfplay.coordinator.coordinator import Coordinator, Options
 from selfplay.coordinator.run import RunRequest, open_run
 from selfplay.engines.inline import InlineEngine
@@ -84,8 +85,8 @@ SMALL = {
 }
 
 
-def run(tmp_path, engine, rounds=2, workers=2, seed=0):
-    settings = {**SMALL, "selfplay": {**SMALL["selfplay"], "seed": seed}}
+def run(tmp_path, engine, rounds=2, workers=2, seed=0, assignments=None):
+    settings = merged(SMALL, {"selfplay": {"seed": seed}}, assignments or {})
     opened = open_run(RunRequest(tmp_path / "data", tmp_path / "model.pt", game="tictactoe", assignments=settings))
     lines = []
     Coordinator(

@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from selfplay.coordinator.crew import Crew
+from selfplay.coordinator.diagnostics import Diagnostics, RoundOfGames
 from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step
 from selfplay.coordinator.run import OpenRun
-from selfplay.coordinator.status import Results, Status
+from selfplay.coordinator.status import Status
 from selfplay.engines.engine import Engine, Message
 from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
@@ -86,7 +87,8 @@ class Coordinator:
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
         self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
-        self._results: dict[int, Results] = {}  # of the games that are there, by round
+        self._games: dict[int, RoundOfGames] = {}  # that are there, by round; of rounds that are not trained yet
+        self._diagnostics = Diagnostics()
         self._last_event = 0.0
         self._last_listing = 0.0
 
@@ -239,15 +241,15 @@ class Coordinator:
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
             self._follow(started)
         self._crew.let_go(number)
-        results = self._results.pop(number, Results())
+        games_there = self._games.get(number, RoundOfGames())
         self._events.add(
             event_types.Played(
                 round=number,
                 games=status.games_total,
-                first_won=results.first_won,
-                drawn=results.drawn,
-                second_won=results.second_won,
-                plies=results.plies,
+                first_won=games_there.first_won,
+                drawn=games_there.drawn,
+                second_won=games_there.second_won,
+                plies=games_there.plies,
                 seconds=round(status.round_seconds, 3),
                 games_per_second=round(status.per_second("games"), 2),
                 simulations_per_second=round(status.per_second("simulations")),
@@ -284,13 +286,17 @@ class Coordinator:
     def _note_training(self, answer: Message) -> None:
         status, number = self.status, answer["round"]
         status.cpu.add(answer["ranks_cpu_seconds"])
-        self._events.add(msgspec.convert({**answer, **self._lap()}, event_types.Trained))
+        trained = msgspec.convert({**answer, **self._lap()}, event_types.Trained)
+        self._events.add(trained)
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
         self._say(status.trained_line(answer))
         status.training = answer["line"]
         self._say(answer["line"])
         for reason, number_of in answer["reasons"].items():
             self._say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
+        for odd in self._diagnostics.look(number, self._games.pop(number, RoundOfGames()), trained):
+            self._events.add(event_types.Warned(round=number, kind=odd.kind, text=odd.text))
+            self._say(f"warning, round {number}: {odd.text}")
 
     # --- what lands ------------------------------------------------------------------------------------------
 
@@ -310,6 +316,7 @@ class Coordinator:
 
     def _take_in(self, sweep: Sweep) -> int:
         """The number of new games in a sweep, of which everybody is told who has to know."""
+        rounds_trained = set(self._layout.rounds_with_models())
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
             self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
@@ -317,7 +324,8 @@ class Coordinator:
         for number, files in Counter(number for _, number in sweep.waiting).items():
             self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
         for game in sweep.games:
-            self._results.setdefault(game.id[0], Results()).count(game.record)
+            if game.id[0] not in rounds_trained:
+                self._games.setdefault(game.id[0], RoundOfGames()).count(game)
         for path in sweep.accepted:
             self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
         for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator

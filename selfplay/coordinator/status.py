@@ -9,7 +9,6 @@ import msgspec
 from selfplay.coordinator.cpu import CpuTime
 from selfplay.engines.engine import Message
 from selfplay.rundir.event_types import Progress, WorkerFacts
-from selfplay.samples.batch_file import GameRecord
 
 COUNTS = ("games", "plies", "simulations", "lookups", "hits")
 
@@ -65,23 +64,6 @@ class WorkerStatus:
             restarts=self.restarts,
             heard=round(self.heard, 1),
         )
-
-
-@dataclass
-class Results:
-    """How the games of a round ended."""
-
-    first_won: int = 0
-    drawn: int = 0
-    second_won: int = 0
-    plies: int = 0
-
-    def count(self, game: GameRecord) -> None:
-        """Count one more."""
-        self.first_won += game.outcome > 0
-        self.drawn += game.outcome == 0
-        self.second_won += game.outcome < 0
-        self.plies += len(game.moves)
 
 
 @dataclass

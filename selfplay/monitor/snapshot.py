@@ -29,6 +29,7 @@ from selfplay.rundir.event_types import (
     Straggling,
     Trained,
     Waiting,
+    Warned,
     WorkerFacts,
 )
 from selfplay.rundir.events import EventReader
@@ -228,6 +229,8 @@ def _warning(event: AnyEvent) -> str | None:
             return f"{event.file} went to quarantine: {event.reason}"
         case Recovering():
             return f"round {event.round}: {event.reason}"
+        case Warned():
+            return f"round {event.round}: {event.text}"
         case Straggling():
             return f"{event.worker} was slow: others played its last {event.games} games too"
         case Died():

@@ -147,6 +147,7 @@ class Trained(Event, frozen=True):
     policy: Number  # mean losses over the round
     value: Number
     policy_floor: Number  # entropy of the targets: what the policy loss can reach
+    value_chance: Number = 0.0  # value loss of a network that knows nothing but the shares of results in the window
     steps: Count = 0
     window: Count = 0  # positions
     positions: Count = 0  # ever played
@@ -162,6 +163,14 @@ class Trained(Event, frozen=True):
     loss_per_rank: Annotated[list[Number], Meta(max_length=10_000)] = []
     cpu_seconds: Number = 0.0  # as in `Played`
     span_seconds: Number = 0.0
+
+
+class Warned(Event, frozen=True):
+    """Something about a round is not as in runs that learn: what, and what to do (`coordinator/diagnostics.py`)."""
+
+    round: Count
+    kind: Text
+    text: Text
 
 
 class Match(Event, frozen=True):
@@ -211,6 +220,7 @@ AnyEvent = (
     | Died
     | Recovering
     | Trained
+    | Warned
     | Match
     | Mistakes
     | Waiting

@@ -13,6 +13,7 @@ file each time, so that going on and starting again are the same thing.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from selfplay.engines.engine import Message
 from selfplay.errors import ModelError
@@ -137,6 +139,7 @@ class TrainerService:
             "positions": window.total_positions,
             "seconds": round(seconds, 3),
             "line": statistics.line(seconds),
+            "value_chance": round(_entropy(window.positions.outcome.mean(axis=0)), 6),
             **_losses(statistics),
             **statistics.facts(seconds),
         }
@@ -151,6 +154,11 @@ class TrainerService:
         else:
             self._trainer.load(load_checkpoint(path))
         return self._trainer
+
+
+def _entropy(shares: npt.NDArray[np.float32]) -> float:
+    """Of probabilities, in nats."""
+    return -sum(float(share) * math.log(share) for share in shares.tolist() if share > 0)
 
 
 def _losses(statistics: RoundStatistics) -> dict[str, float]:
