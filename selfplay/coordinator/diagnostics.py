@@ -25,6 +25,7 @@ SETTLED_ROUNDS = 5  # that a fresh network may know nothing
 CHANCE = 0.99  # share of the loss that knowing nothing gives
 LEAST_CHANCE = 0.05  # nats; results that are nearly all alike are predicted as well as can be by saying so
 LEAST_ENTROPY = 0.02  # of the policy targets, as a share of the entropy of playing anything that is legal
+SPIKE = 20.0  # times the median norm of a round's gradients
 REPEATED_AFTER = 10  # rounds
 
 
@@ -131,6 +132,12 @@ def odd_losses(number: int, games: RoundOfGames, trained: Trained) -> Iterator[O
         )
     if number < SETTLED_ROUNDS:
         return
+    if trained.gradient_norm > 0 and trained.largest_gradient > SPIKE * trained.gradient_norm:
+        yield Oddity(
+            "spike",
+            f"the largest gradient of a step has norm {trained.largest_gradient:.1f}, the median "
+            f"{trained.gradient_norm:.2f}: lower training.learning_rate or training.gradient_clip",
+        )
     if trained.value_chance > LEAST_CHANCE and trained.value > CHANCE * trained.value_chance:
         yield Oddity(
             "value at chance",

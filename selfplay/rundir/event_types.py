@@ -160,6 +160,8 @@ class Trained(Event, frozen=True):
     reasons: Annotated[dict[Text, Count], Meta(max_length=1000)] = {}  # why batches were left out
     samples_per_second: Count = 0
     shares: Annotated[dict[Text, Number], Meta(max_length=20)] = {}  # of the time
+    gradient_norm: Number = 0.0  # L2 before clipping, median over the steps
+    largest_gradient: Number = 0.0  # likewise, the largest
     loss_per_rank: Annotated[list[Number], Meta(max_length=10_000)] = []
     cpu_seconds: Number = 0.0  # as in `Played`
     span_seconds: Number = 0.0

@@ -126,6 +126,7 @@ class _Step:
             waiting_seconds=self._exchange_seconds,
             input_seconds=input_seconds,
             micro_batch=self._learner.micro_batch,
+            gradient_norm=self._learner.gradient_norm,
         )
 
     def _up_to_the_last_loss(self) -> GroupLoss:

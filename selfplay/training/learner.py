@@ -72,6 +72,7 @@ class Learner:
         self.device = torch.device("cuda", device_index) if plan.device == "cuda" else torch.device("cpu")
         self.micro_batch = plan.micro_batch
         self.steps = 0
+        self.gradient_norm = 0.0  # L2 of the last step, before clipping
         self._settings = settings
         self._precision = plan.precision
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
@@ -182,10 +183,10 @@ class Learner:
             squared = norm.square().reshape(1)
             sum_norms(squared)
             norm = squared.sqrt()[0]
-        found = norm.item()
-        if found > self._settings.gradient_clip:
+        self.gradient_norm = norm.item()
+        if self.gradient_norm > self._settings.gradient_clip:
             nn.utils.clip_grads_with_norm_(parameters, self._settings.gradient_clip, norm)
-        return math.isfinite(found)
+        return math.isfinite(self.gradient_norm)
 
     @torch.no_grad()
     def _move_average(self) -> None:

@@ -138,6 +138,7 @@ class PipelineRank:
             waiting_seconds=waiting,
             input_seconds=input_seconds,
             micro_batch=learner.micro_batch,
+            gradient_norm=learner.gradient_norm,
         )
 
     def state(self) -> TrainingState | None:

@@ -78,4 +78,5 @@ class SerialExecutor:
             backward_seconds=backward,
             input_seconds=input_seconds,
             micro_batch=self._learner.micro_batch,
+            gradient_norm=self._learner.gradient_norm,
         )

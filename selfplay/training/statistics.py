@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class RoundStatistics:
     positions: int = 0
     micro_batch: int = 0  # the smallest that was used
     ranks: list[RankReport] = field(default_factory=list)  # sums of each rank's reports
+    gradient_norms: list[float] = field(default_factory=list)  # of each step
 
     @property
     def failed(self) -> int:
@@ -39,6 +41,7 @@ class RoundStatistics:
         self.done += 1
         self.positions += sum(rank.positions for rank in report.ranks)
         self.micro_batch = min(rank.micro_batch for rank in report.ranks)
+        self.gradient_norms.append(max(rank.gradient_norm for rank in report.ranks))
         before = self.ranks or [RankReport(0.0, 0, LossSums()) for _ in report.ranks]
         self.ranks = [_added(a, b) for a, b in zip(before, report.ranks, strict=True)]
 
@@ -84,6 +87,8 @@ class RoundStatistics:
             "samples_per_second": round(self.positions / seconds) if seconds else 0,
             "shares": self.shares(seconds),
             "loss_per_rank": [round(StepReport((rank,)).losses.total, 6) for rank in self.ranks if rank.weight],
+            "gradient_norm": round(statistics.median(self.gradient_norms or [0.0]), 4),
+            "largest_gradient": round(max(self.gradient_norms, default=0.0), 4),
             "micro_batch": self.micro_batch or self.plan.micro_batch,
             "ranks_cpu_seconds": round(sum(rank.cpu_seconds for rank in self.ranks), 3),
         }

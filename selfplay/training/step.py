@@ -45,6 +45,7 @@ class RankReport:
     input_seconds: float = 0.0  # waiting for positions to train on
     micro_batch: int = 0  # positions of its groups: smaller than planned after it ran out of memory
     cpu_seconds: float = 0.0  # that a process of its own used
+    gradient_norm: float = 0.0  # L2, of the whole network, before it was clipped
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def test_of_a_run_that_learns_nothing_is_said():
         ("one-sided", {"first_won": 0, "drawn": 20, "second_won": 80}, {}),
         ("collapsed", {}, {"policy_floor": 0.01}),
         ("value at chance", {}, {"value": 0.692}),
+        ("spike", {}, {"gradient_norm": 0.5, "largest_gradient": 12.0}),
         ("policy at chance", {}, {"policy": 1.9}),
     ],
 )
