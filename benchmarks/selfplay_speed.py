@@ -8,7 +8,9 @@ Runtime with one thread) are measured within one process that is pinned to one c
 the median over the turns. A turn goes to and fro between the two every half second: other work on the machine, which
 comes and goes in seconds, then slows both. Only simulations that were made count: visits kept from the move before
 do not.
-The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
+What is promised are the ratios of plain search, from the first position on, without the solver: it leaves out
+simulations that cost nothing, and random openings share less, so that fewer simulations per second play as many plies.
+The last case plays as the preset does. The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
 untrained one prefers nothing, so that its games share the least and the cache helps the least.
 "Outside" is what a simulation costs besides the network: 1 / simulations/s less what its share of evaluations takes.
 """
@@ -61,12 +63,14 @@ class Case:
     cache: bool
     rounds: int  # of training before the measurement; 0 = untrained
     floor: float | None = None  # the ratio that this project promises
+    plain: bool = True  # games from the first position, searched as in AlphaZero; else as the preset says
 
     @property
     def name(self) -> str:
         """What results call it."""
         cache = "" if self.cache else " without cache"
-        return f"{self.blocks}x{self.channels} {self.precision} round {self.rounds} {self.simulations} visits{cache}"
+        preset = "" if self.plain else " preset"
+        return f"{self.blocks}x{self.channels} {self.precision} round {self.rounds} {self.simulations} visits{cache}{preset}"
 
 
 CASES = (
@@ -76,7 +80,9 @@ CASES = (
     Case(4, 32, "float32", 64, True, 10, 1.7),
     Case(4, 32, "int8", 64, True, 10),
     Case(4, 32, "int8", 64, True, 0),
+    Case(4, 32, "int8", 64, True, 10, plain=False),
 )
+PLAIN = {"opening_share": 0.0, "solver": False}
 
 
 class Bench:
@@ -87,10 +93,12 @@ class Bench:
         self.network = OnnxEvaluator(model, self.rules.info)
         positions = WorkerSettings().cache_positions if case.cache else 0
         self.cached = CachedEvaluator(self.network, actions=self.rules.info.num_actions, positions=positions)
-        search = from_tree({"search": {**preset("connect4")["search"], "simulations": case.simulations}}, where="case")
+        asked = {**preset("connect4")["search"], **(PLAIN if case.plain else {}), "simulations": case.simulations}
+        search = from_tree({"search": asked}, where="case")
         self.lockstep = Lockstep(self.rules, self.cached, search.search, slots=games, run_seed=SEED, round_number=1)
         spare_the_collector()  # as a worker does
         self._play = self.lockstep.play(range(10**9))
+        self.played_seconds = 0.0
         self._planes = self.rules.encode(random_positions(self.rules, max(BATCHES), seed=SEED))
 
     def selfplay(self, seconds: float) -> float:
@@ -98,7 +106,13 @@ class Bench:
         before, start = self.lockstep.counts.simulations, time.perf_counter()
         while (now := time.perf_counter()) - start < seconds:
             next(self._play)
+        self.played_seconds += now - start
         return (self.lockstep.counts.simulations - before) / (now - start)
+
+    @property
+    def plies(self) -> int:
+        """Made so far, those of unfinished games too."""
+        return self.lockstep.counts.plies + sum(len(seat.simulations) for seat in self.lockstep._seats if seat)
 
     def best_batch(self) -> int:
         """The batch size at which the network alone is fastest, by the median of several sweeps."""
@@ -141,7 +155,9 @@ def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str,
     counts.reset()
     simulations = bench.lockstep.counts.simulations
     best = bench.best_batch()
+    plies, started = bench.plies, bench.played_seconds
     turns = [bench.turn(best, arguments.seconds) for _ in range(arguments.turns)]
+    plies_per_second = (bench.plies - plies) / (bench.played_seconds - started)
     evaluated = counts.evaluated / (bench.lockstep.counts.simulations - simulations)
     outside = [1e6 / simulations - evaluated * 1e6 / passes for passes, simulations in turns]
     return {
@@ -151,6 +167,7 @@ def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str,
         "forward_passes_per_second": figure([passes for passes, _ in turns], places=0),
         "ratio": figure([simulations / passes for passes, simulations in turns]),
         "outside_microseconds": figure(outside, places=2),
+        "plies_per_second": round(plies_per_second),
         "best_batch": best,
         "evaluated_per_simulation": round(evaluated, 3),
     }
@@ -181,7 +198,17 @@ def model_of(case: Case, folder: Path) -> Path:
 def report(rows: list[dict[str, Any]], console: Console) -> None:
     """The table for people."""
     table = Table(title="Connect Four self-play, one core", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("network", "sims/s", "passes/s", "evaluated", "outside µs", "ratio", "quartiles", "promised"):
+    for column in (
+        "network",
+        "sims/s",
+        "passes/s",
+        "plies/s",
+        "evaluated",
+        "outside µs",
+        "ratio",
+        "quartiles",
+        "promised",
+    ):
         table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for row in rows:
         ratio = row["ratio"]
@@ -189,6 +216,7 @@ def report(rows: list[dict[str, Any]], console: Console) -> None:
             row["name"],
             f"{row['simulations_per_second']['median']:,.0f}",
             f"{row['forward_passes_per_second']['median']:,.0f}",
+            f"{row['plies_per_second']:,}",
             f"{row['evaluated_per_simulation']:.0%}",
             f"{row['outside_microseconds']['median']:.1f}",
             f"{ratio['median']:.2f}",

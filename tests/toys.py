@@ -11,6 +11,12 @@ from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.games.game import DRAW, ONGOING, WIN, Game, ObjectGame
 
 PILE = 9
+CALM = np.random.default_rng(0)  # for searches without chance, which draw nothing
+
+
+def made(search: Any) -> int:
+    """Simulations of the first slot for this move, without those kept from the move before."""
+    return int(search.root(0).visits.sum() - search._visits_before[0])
 
 
 class AgainGame(Game):

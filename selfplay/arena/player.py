@@ -95,14 +95,14 @@ class SearchPlayer:
         for start in range(0, len(states), _SLOTS):
             part = states[start : start + _SLOTS]
             search, slots = self._searched(part, self.simulations), range(len(part))
-            actions += [search.choose_action(slot, 0, _NO_CHANCE) for slot in slots]
+            actions += [search.decide(slot, 0, _NO_CHANCE).action for slot in slots]
             facts += [search.root(slot) for slot in slots]
         return actions, facts
 
     def study(self, state: States, *, simulations: int) -> tuple[int, RootFacts, dict[int, list[int]]]:
         """The best action in one ongoing position [1], what the search finds, and the line it expects after each."""
         search = self._searched(state, simulations)
-        return search.choose_action(0, 0, _NO_CHANCE), search.root(0), search.lines(0)
+        return search.decide(0, 0, _NO_CHANCE).action, search.root(0), search.lines(0)
 
     def _searched(self, states: States, simulations: int) -> Search:
         slots = len(states)

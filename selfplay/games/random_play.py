@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,38 @@ class Opening(NamedTuple):
 
 def random_opening(rules: Rules, plies: int, rng: np.random.Generator) -> Opening:
     """The position after so many uniformly random plies; after fewer, where games are over by then every time."""
+    walk, state = rules.build_in(random_walk), rules.empty((1,))
+    legal, key = np.empty(rules.info.num_actions, np.bool_), np.empty(2, np.uint64)
     for attempt in range(_ATTEMPTS * (plies + 1)):
-        state, moves = rules.start(1), []
-        known = rules.describe(state)
-        for _ in range(plies - attempt // _ATTEMPTS):
-            if known.outcomes[0] != ONGOING:
-                break
-            moves.append(int(rng.choice(known.legal[0].nonzero()[0])))
-            known = rules.advance(state, np.array(moves[-1:], np.int32))
-        if known.outcomes[0] == ONGOING:
-            return Opening(state, known.legal[0], int(known.to_move[0]), moves)
+        moves = np.empty(plies - attempt // _ATTEMPTS, np.int32)
+        state[:] = rules.start(1)
+        outcome, to_move = walk(rules.room(state), rng.random(len(moves)), moves, legal, key)
+        if outcome == ONGOING:
+            return Opening(state, legal, int(to_move), moves.tolist())
     raise AssertionError("a game is ongoing at its start")
+
+
+def random_walk(advance_one: Any, outcome_of: Any) -> Callable[..., tuple[int, int]]:
+    """walk(room, uniforms, moves, legal, key) -> (outcome, to_move): plays from the only state of the room one legal
+    action for each number from 0 to 1, until the game is over; all are written down."""
+
+    def walk(room: Any, uniforms: Any, moves: Any, legal: Any, key: Any) -> tuple[int, int]:
+        legal[:] = False
+        outcome, to_move = advance_one(room, 0, 0, -1, legal, key)
+        for ply in range(len(moves)):
+            if outcome != ONGOING:
+                break
+            rank = int(uniforms[ply] * legal.sum())
+            action = 0
+            while rank > 0 or not legal[action]:
+                rank -= legal[action]
+                action += 1
+            moves[ply] = action
+            legal[:] = False
+            outcome, to_move = advance_one(room, 0, 0, action, legal, key)
+        return outcome, to_move
+
+    return walk
 
 
 def random_positions(rules: Rules, count: int, *, seed: int) -> States:

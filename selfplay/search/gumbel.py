@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from selfplay.kernels import kernel
 from selfplay.search.halving import wanted_visits
+from selfplay.search.search import Decision
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, edge_bounds
 from selfplay.settings import SearchSettings
@@ -139,16 +140,13 @@ class Gumbel:
         if temperature > 0.0:
             tree.noise[game] = temperature * rng.gumbel(size=tree.noise.shape[1])
 
-    def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
-        """What the network shall learn to expect here: the improved policy [A], as shares of TARGET_SUM."""
+    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision:
+        """The best of the actions that were visited most (where the root is solved, one that leads there), and the
+        improved policy [A], as shares of TARGET_SUM."""
         weights = np.empty(tree.visits.shape[2], np.float32)
         target_at_root(tree, game, self.constants, weights)
-        target: npt.NDArray[np.int32] = np.rint(TARGET_SUM * weights).astype(np.int32)
-        return target
-
-    def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int:
-        """The best of the actions that were visited most; where the root is solved, one that leads there."""
-        return int(final_choice(tree, game, self.constants))
+        action = int(final_choice(tree, game, self.constants))
+        return Decision(action, np.rint(TARGET_SUM * weights).astype(np.int32))
 
 
 @kernel

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.kernels import kernel
+from selfplay.search.search import Decision
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, sound_visits
 from selfplay.settings import SearchSettings
@@ -81,19 +82,13 @@ class Puct:
             # A Dirichlet draw is a normalised vector of gamma draws; illegal actions keep a share of zero.
             share_out(rng.standard_gamma(self._settings.noise_alpha, len(legal)), legal, tree.noise[game])
 
-    def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]:
-        """What the network shall learn to expect here: the root's visit counts [A], proven mistakes left out."""
-        visits = np.empty(tree.visits.shape[2], np.int32)
-        sound_visits(tree, game, visits)
-        return visits
-
-    def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int:
-        """The move to play at `ply` of a self-play game, drawn by temperature."""
-        settings = self._settings
-        early = ply < settings.temperature_plies
-        return draw_by_temperature(
-            self.policy_target(tree, game), settings.temperature if early else settings.late_temperature, rng
-        )
+    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision:
+        """The move to play at `ply` of a self-play game, drawn by temperature from the root's visits [A], and these
+        visits, which the network shall learn; proven mistakes left out of both."""
+        settings, visits = self._settings, np.empty(tree.visits.shape[2], np.int32)
+        temperature = settings.temperature if ply < settings.temperature_plies else settings.late_temperature
+        power, uniform = (1.0 / temperature, rng.random()) if temperature > 0.0 else (0.0, 0.0)
+        return Decision(int(drawn_visit(tree, game, power, uniform, visits)), visits)
 
 
 @kernel
@@ -106,11 +101,11 @@ def share_out(draws: Any, legal: Any, noise: Any) -> None:
         noise[action] = draws[action] / max(total, _SMALLEST_SUM) if legal[action] else 0.0
 
 
-def draw_by_temperature(visits: npt.NDArray[np.int32], temperature: float, rng: np.random.Generator) -> int:
-    """An action with probability proportional to visits^(1/temperature); at 0 the most visited, first of equals."""
-    if temperature == 0.0:
-        return int(visits.argmax())
-    return int(draw(visits, 1.0 / temperature, rng.random()))
+@kernel
+def drawn_visit(tree: Any, game: int, power: float, uniform: float, visits: Any) -> int:
+    """Write the root's sound visits [A]; an action drawn from them as in `draw`, with power 0 the most visited."""
+    sound_visits(tree, game, visits)
+    return int(draw(visits, power, uniform) if power > 0.0 else visits.argmax())
 
 
 @kernel

@@ -21,6 +21,13 @@ from selfplay.settings import SearchSettings
 IDLE = -1
 
 
+class Decision(NamedTuple):
+    """What a method makes of a finished search."""
+
+    action: int  # to play
+    target: npt.NDArray[np.int32]  # [A] what a network shall learn to expect at the root, in any unit
+
+
 class SearchMethod(Protocol):
     """Which action next, and what policy target: all that PUCT and another search differ in."""
 
@@ -33,9 +40,7 @@ class SearchMethod(Protocol):
         self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
     ) -> None: ...
 
-    def policy_target(self, tree: Tree, game: int) -> npt.NDArray[np.int32]: ...
-
-    def choose_action(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> int: ...
+    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision: ...
 
 
 class RootFacts(NamedTuple):
@@ -54,6 +59,7 @@ class Left(NamedTuple):
     """What a search says of the root it leaves, and of the position it moves on to."""
 
     value: float  # of the root that was left: mean of its evaluation and all simulations, seen by its player to move
+    simulations: int  # made for this move, without the visits kept from the move before
     outcome: int  # ONGOING, WIN, DRAW or LOSS for the player who moved
     to_move: int  # 0 or 1, in the new position
     live: npt.NDArray[np.bool_]  # [A] True = may be best there; a view; without meaning if the game is over
@@ -115,10 +121,6 @@ class Search:
         slots: list[int] = (self._simulator.steps_left == 0).nonzero()[0].tolist()
         return slots
 
-    def simulations_made(self, slot: int) -> int:
-        """Simulations made for this move, without the visits kept from the move before."""
-        return int(self._simulator.tree.visits[slot, 0].sum() - self._visits_before[slot])
-
     def state(self, slot: int) -> States:
         """The root's state [1]."""
         return self._simulator.states[slot, :1]
@@ -145,27 +147,25 @@ class Search:
         actions = tree.visits[slot, 0].nonzero()[0].tolist()
         return {a: [a, *self._principal_variation(slot, int(tree.child[slot, 0, a]))] for a in actions}
 
-    def policy_target(self, slot: int) -> npt.NDArray[np.int32]:
-        """What a network shall learn to expect at the root, [A]."""
-        return self.method.policy_target(self._simulator.tree, slot)
-
-    def choose_action(self, slot: int, ply: int, rng: np.random.Generator) -> int:
-        """The action the method plays at `ply`."""
-        return self.method.choose_action(self._simulator.tree, slot, ply, rng)
+    def decide(self, slot: int, ply: int, rng: np.random.Generator) -> Decision:
+        """The action that the method plays at `ply`, and the policy to learn."""
+        return self.method.decide(self._simulator.tree, slot, ply, rng)
 
     def advance(self, slot: int, action: int) -> Left:
         """Move on to the position that a visited action leads to; where the game ends there, stay."""
         simulator = self._simulator
-        value, outcome, to_move, nodes, visits = leave_root(simulator.tree, slot, action, self._kept)
+        made = -int(self._visits_before[slot])
+        value, visits, outcome, to_move, nodes, kept_visits = leave_root(simulator.tree, slot, action, self._kept)
+        made += visits
         if outcome == ONGOING:
             reuse = self.method.reuses_tree or is_solved(simulator.tree, slot)
             states, kept = simulator.states[slot], self._kept[: nodes if reuse else 1]
             states[: len(kept)] = states.take(kept)
             if reuse:
-                self._plan(slot, kept=visits)
+                self._plan(slot, kept=kept_visits)
             else:
                 self._plan_afresh(slot)
-        return Left(value, outcome, to_move, simulator.tree.live[slot, 0])
+        return Left(value, made, outcome, to_move, simulator.tree.live[slot, 0])
 
     def _plan_afresh(self, slot: int) -> None:
         self._simulator.tree.size[slot] = 0

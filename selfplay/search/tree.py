@@ -112,6 +112,15 @@ def root_value(tree: Any, game: int) -> float:
 
 
 @kernel
+def root_visits(tree: Any, game: int) -> int:
+    """Simulations through the root."""
+    visits = 0
+    for action in range(tree.visits.shape[2]):
+        visits += tree.visits[game, 0, action]
+    return visits
+
+
+@kernel
 def settle(tree: Any, game: int, node: int, outcome: int) -> None:
     """The outcome of a node is proven, seen by the player to move there."""
     tree.value[game, node] = outcome
@@ -212,22 +221,21 @@ def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) 
 
 
 @kernel
-def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int]:
+def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int, int]:
     """Move on to the root's child by a visited action, unless the game ends there.
 
-    Returns the value of the root that was left, the child's outcome (seen by the player who moves there) and player
-    to move, how many nodes stay, and how many visits of the new root; `kept` as in `reroot`.
+    Returns the value and visits of the root that was left, the child's outcome (seen by the player who moves there)
+    and player to move, how many nodes stay, and how many visits of the new root; `kept` as in `reroot`.
     """
-    value, mover, child = root_value(tree, game), tree.to_move[game, 0], tree.child[game, 0, action]
+    value, visits = root_value(tree, game), root_visits(tree, game)
+    mover, child = tree.to_move[game, 0], tree.child[game, 0, action]
     to_move = tree.to_move[game, child]
     if tree.terminal[game, child]:
         result = int(tree.value[game, child])
-        return value, result if to_move == mover else -result, to_move, 0, 0
+        return value, visits, result if to_move == mover else -result, to_move, 0, 0
     tree.noise[game] = 0.0
-    nodes, visits = reroot(tree, game, action, kept), 0
-    for edge in range(tree.visits.shape[2]):
-        visits += tree.visits[game, 0, edge]
-    return value, ONGOING, to_move, nodes, visits
+    nodes = reroot(tree, game, action, kept)
+    return value, visits, ONGOING, to_move, nodes, root_visits(tree, game)
 
 
 @kernel

@@ -121,11 +121,11 @@ class Lockstep:
         """Record what the search found, play, and either finish the game or search on."""
         seat = self._seats[slot]
         assert seat is not None
-        action = self.search.choose_action(slot, len(seat.moves), seat.rng)
-        seat.moves.append(action)
-        seat.policies.append(sparse_policy(self.search.policy_target(slot)))
-        seat.simulations.append(self.search.simulations_made(slot))
+        action, target = self.search.decide(slot, len(seat.moves), seat.rng)
         left = self.search.advance(slot, action)
+        seat.moves.append(action)
+        seat.policies.append(sparse_policy(target))
+        seat.simulations.append(left.simulations)
         seat.values.append(round(left.value, _VALUE_PLACES))
         if left.outcome != ONGOING:
             return self._finish(seat, left.outcome)

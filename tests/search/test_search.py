@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import HashEvaluator, again_value, minimax
+from toys import HashEvaluator, again_value, made, minimax
 
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.games.game import ONGOING, WIN
 from selfplay.search.method import playing_method
-from selfplay.search.puct import Puct, draw_by_temperature
+from selfplay.search.puct import Puct, draw
 from selfplay.search.search import Search
 from selfplay.settings import SearchSettings
 
@@ -231,7 +231,7 @@ def test_reusing_the_tree_keeps_what_was_known_of_the_subtree(connect4):
     np.testing.assert_array_equal(result.state(0), connect4.replay([action])[0][-1:])
     result.run()
     assert result.root(0).visits.sum() == 200
-    assert result.simulations_made(0) == 200 - expected
+    assert made(result) == 200 - expected
 
 
 def test_a_reused_tree_grows_as_the_twin_of_its_subtree_would(tictactoe):
@@ -280,11 +280,10 @@ def test_temperature_draws_by_powers_of_the_visits():
     visits = np.array([1, 0, 3, 4], np.int32)
     rng = np.random.default_rng(0)
     for temperature in (1.0, 0.5):
-        drawn = np.bincount([draw_by_temperature(visits, temperature, rng) for _ in range(20_000)], minlength=4)
+        drawn = np.bincount([draw(visits, 1 / temperature, rng.random()) for _ in range(20_000)], minlength=4)
         expected = visits ** (1 / temperature) / (visits ** (1 / temperature)).sum()
         np.testing.assert_allclose(drawn / 20_000, expected, atol=0.0106)  # three standard errors of a half
         assert drawn[1] == 0
-    assert draw_by_temperature(visits, 0.0, rng) == 3
 
 
 def test_temperature_changes_after_its_plies(tictactoe):
@@ -294,5 +293,5 @@ def test_temperature_changes_after_its_plies(tictactoe):
     result.explore(0, ply=0, legal=np.ones(9, bool), rng=np.random.default_rng(0))
     result.run()
     rng = np.random.default_rng(0)
-    assert len({result.choose_action(0, 1, rng) for _ in range(50)}) > 4
-    assert {result.choose_action(0, 2, rng) for _ in range(50)} == {int(result.root(0).visits.argmax())}
+    assert len({result.decide(0, 1, rng).action for _ in range(50)}) > 4
+    assert {result.decide(0, 2, rng).action for _ in range(50)} == {int(result.root(0).visits.argmax())}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toys import HashEvaluator, again_value, minimax
+from toys import CALM, HashEvaluator, again_value, made, minimax
 
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING
@@ -47,7 +47,7 @@ def test_what_is_proven_is_so(tictactoe, simulations, win_in_one):
         if facts.outcome is not None:
             solved += 1
             assert facts.outcome == facts.value == perfect
-            sound = found.policy_target(slot).nonzero()[0]
+            sound = found.decide(slot, 0, CALM).target.nonzero()[0]
             assert len(sound)
             assert all(value_after(tictactoe, moves, a) == perfect for a in sound)
         for action in facts.visits.nonzero()[0]:
@@ -69,14 +69,14 @@ def test_a_solved_root_is_not_searched_on(tictactoe):
     """X completes a row: one simulation shows it, and no more are made."""
     found = solve(tictactoe, [[0, 3, 1, 4]], simulations=300, win_in_one=True)
     assert found.root(0).outcome == 1
-    assert found.simulations_made(0) == 1
-    assert found.policy_target(0).tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert made(found) == 1
+    assert found.decide(0, 0, CALM).target.tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_move_that_loses_by_force_gets_no_more_visits(connect4):
     """O must stop three in a row at once: every other reply is proven lost after two plies and left alone."""
     found = solve(connect4, [[3, 0, 3, 0, 3]], simulations=200, win_in_one=True)
-    assert found.policy_target(0).nonzero()[0].tolist() == [3]
+    assert found.decide(0, 0, CALM).target.nonzero()[0].tolist() == [3]
     assert found.root(0).visits[3] > 190
 
 
@@ -86,13 +86,13 @@ def test_play_goes_on_from_what_is_proven(tictactoe):
     found = solve(tictactoe, [moves], simulations=400, win_in_one=True)
     assert found.root(0).outcome == -1
     while True:
-        action = int(found.policy_target(0).argmax())
+        action = int(found.decide(0, 0, CALM).target.argmax())
         moves.append(action)
         left = found.advance(0, action)
         if left.outcome != ONGOING:
             break
         found.run()
         assert found.root(0).outcome == (1 if len(moves) % 2 == 0 else -1)
-        assert found.simulations_made(0) <= 1
+        assert made(found) <= 1
     assert tictactoe.replay(moves)[1].outcomes[-1] == 1
     assert len(moves) % 2 == 1  # X made the last move
