@@ -10,8 +10,9 @@ comes and goes in seconds, then slows both. Only simulations that were made coun
 do not.
 What is promised are the ratios of plain search, from the first position on, without the solver: it leaves out
 simulations that cost nothing, and random openings share less, so that fewer simulations per second play as many plies.
-The last case plays as the preset does. The trained model comes from `selfplay train connect4` with its preset, in a temporary folder, about a minute. An
-untrained one prefers nothing, so that its games share the least and the cache helps the least.
+The last case plays as the preset does. The trained model comes from `selfplay train connect4` with its preset, in a
+temporary folder, about a minute. An untrained one prefers nothing, so that its games share the least and the cache
+helps the least.
 "Outside" is what a simulation costs besides the network: 1 / simulations/s less what its share of evaluations takes.
 """
 
@@ -70,7 +71,8 @@ class Case:
         """What results call it."""
         cache = "" if self.cache else " without cache"
         preset = "" if self.plain else " preset"
-        return f"{self.blocks}x{self.channels} {self.precision} round {self.rounds} {self.simulations} visits{cache}{preset}"
+        size = f"{self.blocks}x{self.channels} {self.precision}"
+        return f"{size} round {self.rounds} {self.simulations} visits{cache}{preset}"
 
 
 CASES = (
