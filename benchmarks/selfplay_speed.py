@@ -10,9 +10,9 @@ comes and goes in seconds, then slows both. Only simulations that were made coun
 do not.
 What is promised are the ratios of plain search, from the first position on, without the solver: it leaves out
 simulations that cost nothing, and random openings share less, so that fewer simulations per second play as many plies.
-The last case plays as the preset does. The trained model comes from `selfplay train connect4` with its preset, in a
-temporary folder, about a minute. An untrained one prefers nothing, so that its games share the least and the cache
-helps the least.
+The last case trains and plays as the preset does. Trained models come from `selfplay train connect4`, in a temporary
+folder, about a minute each. An untrained one prefers nothing, so that its games share the least and the cache helps the
+least.
 "Outside" is what a simulation costs besides the network: 1 / simulations/s less what its share of evaluations takes.
 """
 
@@ -177,12 +177,14 @@ def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str,
 
 def model_of(case: Case, folder: Path) -> Path:
     """The inference file of a network of the case's size, trained by the preset for as long as the case asks."""
-    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}_{case.precision}.pt"
+    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}_{case.precision}_{case.plain}.pt"
     if path.exists():
         return inference_twin(path)
     if case.rounds:
         command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
-        command += ["--set", f"selfplay.precision={case.precision}"]
+        plain = PLAIN if case.plain else {}
+        asked = {"selfplay.precision": case.precision, **{f"search.{name}": value for name, value in plain.items()}}
+        command += [f"--set={name}={str(value).lower()}" for name, value in asked.items()]
         command += ["--model", path, "--data", path.with_suffix(""), "--final-games", 0]
         subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
         return inference_twin(path)
@@ -255,7 +257,7 @@ def main() -> None:
             models = {case: model_of(case, Path(folder)) for case in CASES}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
         rows = [measure(case, model, arguments) for case, model in models.items()]
-    report(rows, Console(stderr=True, width=120))
+    report(rows, Console(stderr=True, width=140))
     print(json.dumps({"machine": facts(), "cases": rows}, indent=1))
 
 
