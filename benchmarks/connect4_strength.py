@@ -145,7 +145,7 @@ def main() -> None:
             player = open_model(layout.model(number), rules, simulations=None)
             curve.append({"round": number, "sets": shares(player, rules, sets, ON_THE_WAY)})
     rounds = max(layout.rounds_with_models())
-    report(f"selfplay, {seconds / 60:.0f} minutes, round {rounds}", newest, curve)
+    report(f"selfplay, {seconds / 60:.1f} minutes, round {rounds}", newest, curve)
     found = {"seconds": round(seconds), "rounds": rounds, "seed": arguments.seed, "settings": arguments.set}
     print(json.dumps({"machine": facts(), **found, "newest": newest, "curve": curve}, indent=1))
 
