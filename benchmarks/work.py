@@ -237,6 +237,7 @@ def plot(found: dict[str, list[dict[str, Any]]], folder: Path) -> None:
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "selfplay"
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     pictures, axes = pyplot.subplots(1, len(found), figsize=(3.2 * len(found), 3.0), layout="constrained")

@@ -28,7 +28,9 @@ class Ours:
         rules, worker = load_rules("connect4"), WorkerSettings()
         self._network = OnnxEvaluator(model, rules.info)
         cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
-        asked = {"search": {**preset("connect4")["search"], "simulations": SIMULATIONS}}
+        # The same work as the others: games from the first position, every simulation made.
+        plain = {"opening_share": 0.0, "solver": False, "simulations": SIMULATIONS}
+        asked = {"search": {**preset("connect4")["search"], **plain}}
         settings: SearchSettings = from_tree(asked, where="peers").search
         self._lockstep = Lockstep(
             rules, cached, settings, slots=worker.games_side_by_side("cpu"), run_seed=0, round_number=1
