@@ -85,7 +85,7 @@ CASES = (
     Case(4, 32, "int8", 64, True, 10, plain=False),
 )
 # AlphaZero's own search and targets, as the promises were made for; the preset goes further.
-PLAIN = {
+PLAIN: dict[str, dict[str, Any]] = {
     "search": {"opening_share": 0.0, "solver": False, "temperature_plies": 12, "late_temperature": 0.3},
     "training": {"value_lambda": 1.0},
 }
@@ -190,7 +190,7 @@ def model_of(case: Case, folder: Path) -> Path:
         return inference_twin(path)
     if case.rounds:
         command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
-        asked = {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
+        asked: dict[str, dict[str, Any]] = {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
         for group, fields in asked.items():
             command += [f"--set={group}.{name}={str(value).lower()}" for name, value in fields.items()]
         command += ["--model", path, "--data", path.with_suffix(""), "--final-games", 0]
