@@ -22,11 +22,14 @@ def test_workers_and_engine_do_not_change_a_bit(undisturbed, tmp_path, options):
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
 
 
-def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path):
+@pytest.mark.parametrize("method", ["puct", "gumbel"])
+def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path, method):
+    """The preset has random openings, the solver and value targets that look ahead."""
     fingerprints = set()
     for workers, cache, games in ((1, 0, 5), (3, 64, 64)):
         folder = tmp_path / str(workers)
         speed = ["--set", f"worker.cache_positions={cache}", "--set", f"worker.games_in_parallel={games}"]
+        speed += ["--set", f"search.method={method}"]
         train([*SMALL_CONNECT4, "--workers", str(workers), *speed], folder)
         fingerprints.add(info(folder)["fingerprint"])
     assert len(fingerprints) == 1
