@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace, folder: Path) -> float:
                 notes.write_text(json.dumps({"seconds": spent + time.monotonic() - began}))
         finally:
             if running.poll() is None:
-                running.send_signal(signal.SIGINT)
+                running.send_signal(signal.SIGTERM)  # SIGINT is ignored behind a shell's "&"
     if running.returncode not in (0, 130):
         raise SystemExit(f"selfplay train ended with {running.returncode}")
     return spent + time.monotonic() - began
