@@ -42,8 +42,8 @@ class PositionSet:
         return best
 
 
-def read_positions(path: Path, rules: Rules) -> Iterator[tuple[list[int], int | None]]:
-    """Moves and score of each line; raises `UsageError` with the line's number where it is not a position."""
+def read_positions(path: Path, rules: Rules) -> Iterator[tuple[int, list[int], int | None]]:
+    """Number of the line, moves and score of each position; raises `UsageError` where a line is none."""
     content = read_file(path, what="file of positions", error=UsageError, most_bytes=MOST_BYTES)
     names = {rules.action_name(action).lower(): action for action in range(rules.info.num_actions)}
     joined = all(len(name) == 1 for name in names)
@@ -57,7 +57,7 @@ def read_positions(path: Path, rules: Rules) -> Iterator[tuple[list[int], int | 
             raise UsageError(f'{path}, line {number}: "{unknown[0]}" is no move of {rules.info.name}')
         if len(words) > 2 or (len(words) == 2 and not words[1].lstrip("+-").isdecimal()):
             raise UsageError(f"{path}, line {number}: expected moves and a score, found {line[:80]!r}")
-        yield [names[name] for name in moves], int(words[1]) if len(words) == 2 else None
+        yield number, [names[name] for name in moves], int(words[1]) if len(words) == 2 else None
 
 
 def position_set(
@@ -69,18 +69,17 @@ def position_set(
     """
     moves: list[list[int]] = []
     outcomes: list[npt.NDArray[np.int8]] = []
-    for played, score in read_positions(path, rules):
-        number = len(moves) + 1
+    for number, played, score in read_positions(path, rules):
         try:
             goes_on = rules.replay(played)[1].outcomes[-1] == ONGOING or not played
         except GameError as error:
-            raise UsageError(f"{path}, position {number}: {error}") from None
+            raise UsageError(f"{path}, line {number}: {error}") from None
         if not goes_on:
-            raise UsageError(f"{path}, position {number}: the game is over there")
+            raise UsageError(f"{path}, line {number}: the game is over there")
         found = oracle.outcomes(played)
         if score is not None and np.sign(score) != found.max():
             raise UsageError(
-                f"{path}, position {number}: its score is {score}, but {oracle.name} finds the outcome {found.max()}"
+                f"{path}, line {number}: its score is {score}, but {oracle.name} finds the outcome {found.max()}"
             )
         moves.append(played)
         outcomes.append(found)

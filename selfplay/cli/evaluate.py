@@ -70,14 +70,15 @@ def command(
 
     from selfplay.arena.mistakes import measure
     from selfplay.arena.picture import draw
-    from selfplay.arena.player import card_of, open_model
+    from selfplay.arena.player import open_model
     from selfplay.errors import UsageError
     from selfplay.games.registry import load_rules
+    from selfplay.network.card import read_onnx_card
+    from selfplay.rundir.layout import inference_twin
 
     if not files and not oracle:
         raise UsageError("against which positions? --oracle draws some, --positions FILE reads them")
-    card = card_of(str(model))
-    assert card is not None, "a model's path has a suffix"
+    card = read_onnx_card(inference_twin(model))
     rules = load_rules(game or card.spec)
     player = open_model(model, rules, simulations=None)
     verdicts: dict[str, Verdict] = {}

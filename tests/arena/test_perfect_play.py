@@ -1,5 +1,7 @@
 """Perfect play, positions to measure against it, and what is measured."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from selfplay.arena.player import SearchPlayer
 from selfplay.arena.positions import PositionSet, drawn_set, position_set
 from selfplay.errors import UsageError
 from selfplay.evaluation.evaluator import Evaluation
+from selfplay.games import connect4 as connect4_module
 from selfplay.games.random_play import random_opening
+from selfplay.games.registry import load_rules
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,17 @@ def test_connect_four_is_won_in_the_middle_and_lost_at_the_edges(connect4):
     assert oracle.outcomes([3] * 6)[3] == UNPLAYABLE
 
 
+def test_a_stranger_s_game_of_that_name_is_not_taken_for_connect_four(tmp_path):
+    source = (
+        Path(connect4_module.__file__)
+        .read_text()
+        .replace("ROWS, COLUMNS, CONNECT = 6, 7, 4", "ROWS, COLUMNS, CONNECT = 6, 7, 5")
+    )
+    (tmp_path / "five.py").write_text(source)
+    with pytest.raises(UsageError, match="too many to enumerate"):
+        open_oracle(load_rules(f"{tmp_path / 'five.py'}:ConnectFour"), most_positions=1000)
+
+
 def test_connect_four_s_oracle_agrees_with_a_full_search_of_endings(connect4):
     oracle, rng, seen = open_oracle(connect4), np.random.default_rng(0), {}
     for _ in range(60):
@@ -97,7 +112,7 @@ def test_positions_are_read_with_and_without_scores(tmp_path, connect4):
         ("448 1", '"8" is no move of connect4'),
         ("44 won", "line 1: expected moves and a score, found '44 won'"),
         ("44 1 2", "expected moves and a score"),
-        ("4444444 1", "position 1: move 3 at ply 6 is not legal"),
+        ("4444444 1", "line 1: move 3 at ply 6 is not legal"),
         ("1212121 1", "the game is over there"),
         ("44 -3", "its score is -3, but answers finds the outcome 0"),
         ("", "no positions in it"),

@@ -96,6 +96,7 @@ def test_evaluate_counts_mistakes_against_perfect_play(model, tmp_path):
     shown = run("evaluate", model, "--positions", "set", "--simulations", "200", "--plot", "m.svg", cwd=tmp_path)
     assert "0.0%" in shown
     assert (tmp_path / "m.svg").exists()
+    assert "no such inference model" in run("evaluate", "random", "--oracle", cwd=tmp_path, code=1)
     assert "against which positions?" in run("evaluate", model, cwd=tmp_path, code=2)
     assert "expected whole numbers" in run("evaluate", model, "--oracle", "--simulations", "x", cwd=tmp_path, code=2)
 
