@@ -48,7 +48,7 @@ class ConnectFourOracle:
             from bitbully import BitBully, Board
         except ImportError:
             raise UsageError(
-                "perfect play of Connect Four needs the package bitbully: pip install 'selfplay[oracle]'"
+                "perfect play of Connect Four needs the package bitbully (the extra `oracle`): pip install bitbully"
             ) from None
         self._board, self._solver = Board, BitBully()
 

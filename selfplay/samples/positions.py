@@ -48,16 +48,16 @@ def value_targets(record: GameRecord, to_move: npt.NDArray[np.int8], value_lambd
     TD-lambda (Sutton 1988; for AlphaZero Willemsen et al. 2020, "Value targets in off-policy AlphaZero"): the outcome
     at the end, and before it a mean of this ply's root value, which counts 1 - lambda, and what comes after, lambda.
     """
-    win, draw, loss = (float(record.outcome == result) for result in (1, 0, -1))  # seen by the first player
-    targets = []
-    for mover, value in zip(reversed(to_move.tolist()), reversed(record.values), strict=True):
-        first = value if mover == 0 else -value
-        win = (1 - value_lambda) * (1 + first) / 2 + value_lambda * win
-        loss = (1 - value_lambda) * (1 - first) / 2 + value_lambda * loss
-        draw *= value_lambda
+    target = np.eye(3, dtype=np.float32)[1 - record.outcome]  # seen by the first player
+    targets = np.empty((len(to_move), 3), np.float32)
+    for ply in reversed(range(len(to_move))):
+        value = record.values[ply] if to_move[ply] == 0 else -record.values[ply]
+        if value_lambda < 1.0:
+            found = np.array([(1 + value) / 2, 0, (1 - value) / 2], np.float32)
+            target = (1 - value_lambda) * found + value_lambda * target
         # Turned by who is to move, not by ply: a player may move twice running.
-        targets.append((win, draw, loss) if mover == 0 else (loss, draw, win))
-    return np.array(targets[::-1], np.float32)
+        targets[ply] = target if to_move[ply] == 0 else target[::-1]
+    return targets
 
 
 def joined(parts: Sequence[Positions]) -> Positions:
