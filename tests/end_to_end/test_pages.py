@@ -190,9 +190,10 @@ def test_a_new_game_in_the_middle_of_a_thought_is_begun_by_the_agent(page, monit
     page.get_by_role("button", name="New game").click()
     page.get_by_role("button", name="New game").click()
     expect(status(page)).to_have_text(re.compile("won|draw"))
-    page.wait_for_url(re.compile("side=none"))
+    stones = page.locator("circle.stone").count()
+    page.wait_for_url(re.compile("moves=" + ",".join([r"\d"] * stones) + "&side=none"))  # follows the picture
     names = parse_qs(urlsplit(page.url).query)["moves"][0].split(",")
-    assert len(set(names)) == len(names) == page.locator("circle.stone").count()
+    assert len(set(names)) == len(names) == stones
 
 
 def test_a_newer_model_is_noticed(page, finished_run, tmp_path):
