@@ -49,7 +49,6 @@ from selfplay.samples.pool import TrainingDataPool
 from selfplay.training.train import Trainer
 from selfplay.worker.lockstep import Lockstep
 
-OPENING_PLIES = 8  # nearly all openings then differ: models play the same game again from the same one
 SELF_PLAY_GAMES = 600
 SELFPLAY = Path(sys.executable).with_name("selfplay")
 console = Console(stderr=True, width=110)
@@ -64,7 +63,7 @@ def run_folder(given: Path | None) -> Iterator[RunLayout]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         command = [SELFPLAY, "train", "connect4", "--rounds", 10, "--data", data, "--model", data / "model.pt"]
-        subprocess.run([*map(str, command), "--final-games", "0"], check=True, stdout=sys.stderr)
+        subprocess.run([*map(str, command), "--match-games", "0"], check=True, stdout=sys.stderr)
         yield RunLayout(data)
 
 
@@ -76,7 +75,7 @@ def with_precision(checkpoint: Checkpoint, precision: str, path: Path) -> OnnxEv
 
 def match(rules: Rules, a: SearchPlayer, b: SearchPlayer, games: int) -> dict[str, Any]:
     """How A does against B."""
-    result = play_match(rules, a, b, games=games, seed=1, opening_plies=OPENING_PLIES)
+    result = play_match(rules, a, b, games=games, seed=1)
     console.print(f"{a.simulations} simulations: {result}")
     low, high = result.interval
     return {"simulations": a.simulations, "games": games, "score": result.score, "low": low, "high": high}

@@ -8,7 +8,7 @@ of perfect play for the worse. FOLDER holds the six test sets of 1,000 positions
 own mistakes on (Test_L1_R1 … Test_L3_R1; from its repository, games/connect-four/benchmark). Needs `selfplay[oracle]`.
 
 Stopped at any time, the same command goes on: minutes count where training ran, noted in the folder of the run
-(`--data`). The newest model is measured with 0, 64 and 600 simulations, and rounds on the way with 0 and 64: the curve.
+(`--data`). Time that the host of a shared machine gave to others is not counted, and stated. The newest model is measured with 0, 64 and 600 simulations, and rounds on the way with 0 and 64: the curve.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from machine import facts
+from machine import facts, stolen_seconds
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -59,28 +59,45 @@ def answered(path: Path, rules: Rules, oracle: Oracle, folder: Path) -> Position
         return PositionSet(name, columns["plies"], columns["states"], columns["outcomes"])
 
 
-def train(arguments: argparse.Namespace, folder: Path) -> float:
-    """Train until the minutes are over; the seconds trained in all."""
+class Spent(NamedTuple):
+    """Seconds of training so far."""
+
+    seconds: float = 0.0  # counted
+    stolen: float = 0.0  # that others had the cores, not counted
+
+    @classmethod
+    def read(cls, notes: Path) -> Spent:
+        return cls(**json.loads(notes.read_text())) if notes.exists() else cls()
+
+    def plus(self, wall: float, stolen: float) -> Spent:
+        """After so much more time by the clock, of which so much was stolen."""
+        stolen = min(stolen, wall)
+        return Spent(self.seconds + wall - stolen, self.stolen + stolen)
+
+
+def train(arguments: argparse.Namespace, folder: Path) -> Spent:
+    """Train until the minutes are over."""
     notes = folder / "strength.json"
-    spent = float(json.loads(notes.read_text())["seconds"]) if notes.exists() else 0.0
+    before = spent = Spent.read(notes)
     wanted = 60.0 * arguments.minutes
-    if spent >= wanted:
+    if spent.seconds >= wanted:
         return spent
     command = [str(SELFPLAY), "train", "connect4", "--preset", arguments.preset, "--seed", str(arguments.seed)]
     command += ["--model", str(folder / "model.pt"), "--data", str(folder / "data"), "--workers", arguments.workers]
-    command += ["--rounds", "1000000", "--final-games", "0", *(f"--set={each}" for each in arguments.set)]
-    began = time.monotonic()
+    command += ["--rounds", "1000000", "--match-games", "0", *(f"--set={each}" for each in arguments.set)]
+    began, stolen = time.monotonic(), stolen_seconds()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
-            while running.poll() is None and spent + time.monotonic() - began < wanted:
+            while running.poll() is None and spent.seconds < wanted:
                 time.sleep(POLL_SECONDS)
-                notes.write_text(json.dumps({"seconds": spent + time.monotonic() - began}))
+                spent = before.plus(time.monotonic() - began, stolen_seconds() - stolen)
+                notes.write_text(json.dumps(spent._asdict()))
         finally:
             if running.poll() is None:
                 running.send_signal(signal.SIGTERM)  # SIGINT is ignored behind a shell's "&"
     if running.returncode not in (0, 130):
         raise SystemExit(f"selfplay train ended with {running.returncode}")
-    return spent + time.monotonic() - began
+    return spent
 
 
 def shares(player: SearchPlayer, rules: Rules, sets: list[PositionSet], simulations: tuple[int, ...]) -> dict[str, Any]:
@@ -131,12 +148,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the run (default: strength_MINUTES_SEED here)")
     parser.add_argument("--points", type=int, default=5, help="rounds on the way that are measured too (default 5)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the training is ended too
     folder = arguments.data or Path(f"strength_{arguments.minutes:g}_{arguments.seed}")
     folder.mkdir(parents=True, exist_ok=True)
     rules = load_rules("connect4")
     oracle = open_oracle(rules)
     sets = [answered(arguments.positions / f"Test_{name}", rules, oracle, folder) for name in SETS]
-    seconds = train(arguments, folder)
+    spent = train(arguments, folder)
     layout = RunLayout(folder / "data")
     curve = []
     with console.status("measuring"):
@@ -145,8 +163,8 @@ def main() -> None:
             player = open_model(layout.model(number), rules, simulations=None)
             curve.append({"round": number, "sets": shares(player, rules, sets, ON_THE_WAY)})
     rounds = max(layout.rounds_with_models())
-    report(f"selfplay, {seconds / 60:.1f} minutes, round {rounds}", newest, curve)
-    found = {"seconds": round(seconds), "rounds": rounds, "seed": arguments.seed, "settings": arguments.set}
+    report(f"selfplay, {spent.seconds / 60:.1f} minutes, round {rounds}", newest, curve)
+    found = {"seconds": round(spent.seconds), "seconds_stolen": round(spent.stolen), "rounds": rounds, "seed": arguments.seed, "settings": arguments.set}
     print(json.dumps({"machine": facts(), **found, "newest": newest, "curve": curve}, indent=1))
 
 

@@ -78,7 +78,7 @@ class Run:
         self._log = folder / "output.txt"
         self._environment = {**os.environ, **(environment or {})}
         command = [SELFPLAY, "train", "tictactoe", "--model", self.model, "--data", self.layout.root, "--seed", 7]
-        command += ["--workers", workers, "--rounds", 3, "--games-per-round", 60, "--final-games", 20]
+        command += ["--workers", workers, "--rounds", 3, "--games-per-round", 60, "--match-games", 20]
         self._command = list(map(str, command))
         self.process: psutil.Popen | None = None
 

@@ -46,7 +46,7 @@ def watch(arguments: argparse.Namespace, data: Path) -> list[Look]:
     """Run the training to its end, looking on."""
     command = [SELFPLAY, "train", "tictactoe", "--data", data, "--model", data.parent / "model.pt"]
     command += ["--workers", arguments.workers, "--rounds", arguments.rounds, "--games-per-round", 20]
-    command += ["--final-games", 0, "--set", "search.simulations=8", "--set", "network.blocks=1"]
+    command += ["--match-games", 0, "--set", "search.simulations=8", "--set", "network.blocks=1"]
     command += ["--set", "training.window_start=1000", "--set", "training.window_slope=0.05"]
     looks, newest, events = [], 0, EventReader(data / "events.jsonl")
     say = Console(stderr=True)

@@ -32,6 +32,19 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+def stolen_seconds() -> float:
+    """Seconds since it started that this machine's cores wanted to work and its host gave them to others, per core.
+
+    0 on a machine of its own, and where nothing says so (the field `steal` of Linux's /proc/stat).
+    """
+    try:
+        first, *lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return 0.0
+    cores = sum(line.startswith("cpu") for line in lines)
+    return int(first.split()[8]) / os.sysconf("SC_CLK_TCK") / cores
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

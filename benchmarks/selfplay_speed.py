@@ -193,7 +193,7 @@ def model_of(case: Case, folder: Path) -> Path:
         asked: dict[str, dict[str, Any]] = {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
         for group, fields in asked.items():
             command += [f"--set={group}.{name}={str(value).lower()}" for name, value in fields.items()]
-        command += ["--model", path, "--data", path.with_suffix(""), "--final-games", 0]
+        command += ["--model", path, "--data", path.with_suffix(""), "--match-games", 0]
         subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
         return inference_twin(path)
     from selfplay.network.checkpoint import save_checkpoint, untrained

@@ -49,7 +49,7 @@ def measure_run(rounds: int) -> dict[str, Any]:
         data = Path(folder) / "data"
         command = [SELFPLAY, "train", "connect4", "--rounds", rounds, "--data", data, "--model", data / "model.pt"]
         began = time.time()
-        subprocess.run([*map(str, command), "--final-games", "0"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*map(str, command), "--match-games", "0"], check=True, stdout=subprocess.DEVNULL)
         events = list(EventReader(data / "events.jsonl"))
     first = next(event.time for event in events if isinstance(event, Playing)) - began
     boundaries, last_end, laps = [], None, []

@@ -14,7 +14,7 @@ fail() {
 }
 
 "$SELFPLAY" train ${GAME:+"$GAME"} --model "$folder/model.pt" --data "$folder/data" --workers 2 \
-    --games-per-worker 5 --rounds 1 --final-games 0 || fail "training ended with exit code $?"
+    --games-per-worker 5 --rounds 1 --match-games 0 || fail "training ended with exit code $?"
 for worker in 0 1; do
     set -- "$folder/data/worker_$worker"/batch_r0001_g*.json
     [ -f "$1" ] || fail "worker $worker wrote no batch file"

@@ -20,7 +20,7 @@ from selfplay.settings import Group, Settings
 MOST_BYTES = 1 << 20  # of a settings file
 
 
-SPEED_ONLY = ("worker",)  # groups that may change between two starts of a run
+CHANGEABLE = ("worker", "evaluation")  # groups that may change between two starts of a run
 Tree = dict[str, Any]  # settings as nested dictionaries, group → field → value
 # What runs and models were made with that are older than a setting, where that is not today's default.
 OLDER: Tree = {"search": {"win_in_one": False, "solver": False}, "selfplay": {"precision": "float32"}}
@@ -122,12 +122,12 @@ def preset(name: str) -> Tree:
 
 
 def differences(old: Settings, new: Settings) -> list[str]:
-    """What a run's identity would change from `old` to `new`, one line each; speed-only settings do not count."""
+    """What a run's identity would change from `old` to `new`, one line each; settings that may change do not count."""
     before, after = to_tree(old), to_tree(new)
     return [
         f"{group}.{field}: the run has {before[group][field]!r}, asked for {value!r}"
         for group, fields in after.items()
-        if group not in SPEED_ONLY
+        if group not in CHANGEABLE
         for field, value in fields.items()
         if before[group][field] != value
     ]

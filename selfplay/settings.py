@@ -1,8 +1,9 @@
 """Settings of a run: what they are called, mean, and may be.
 
 Every field says its meaning, unit and range; `selfplay settings [GAME]` prints them as a commented TOML file. All
-groups but `worker` are part of a run's identity: they decide the bytes that come out, and a run keeps them for life.
-`worker` only decides how fast. How settings are read, checked and written stands in `config.py`.
+groups but `worker` and `evaluation` are part of a run's identity: they decide the bytes that come out, and a run keeps
+them for life. `worker` only decides how fast, `evaluation` what is found out about the models. How settings are read,
+checked and written stands in `config.py`.
 """
 
 from __future__ import annotations
@@ -209,6 +210,42 @@ class TrainingSettings(Group, frozen=True):
     compile: Annotated[bool, Meta(description="compile the network with torch.compile (needs a C++ compiler)")] = False
 
 
+Opponent = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class EvaluationSettings(Group, frozen=True):
+    """Matches and measurements of the models; no influence on them."""
+
+    every: Annotated[
+        int, Meta(description="rounds between two evaluations; 0 = the last round of the run alone", ge=0, le=1_000_000)
+    ] = 0
+    games: Annotated[
+        int,
+        Meta(description="games of each match, colours balanced; 0 = no matches", ge=0, le=1_000_000, multiple_of=2),
+    ] = 100
+    simulations: Annotated[
+        int, Meta(description="visits per move of the models; 0 = as in self-play", ge=0, le=1_000_000)
+    ] = 0
+    opponents: Annotated[
+        tuple[Opponent, ...],
+        Meta(
+            description='baselines that each evaluated round meets: "random", "rollout:N", "alphabeta:N", "perfect"',
+            max_length=20,
+        ),
+    ] = ("random",)
+    rivals: Annotated[
+        int, Meta(description="earlier rounds that it meets, the newest evaluated ones; round 0 is one", ge=0, le=100)
+    ] = 1
+    positions: Annotated[
+        int,
+        Meta(
+            description="positions in each of two sets on which mistakes against perfect play are counted; 0 = off",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0
+
+
 class WorkerSettings(Group, frozen=True):
     """How fast a worker is; no influence on results."""
 
@@ -232,4 +269,5 @@ class Settings(Group, frozen=True):
     search: SearchSettings = SearchSettings()
     selfplay: SelfPlaySettings = SelfPlaySettings()
     training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -29,13 +29,13 @@ def command(arguments, folder):
     return [
         SELFPLAY,
         "train",
-        *arguments,
         "--model",
         folder / "model.pt",
         "--data",
         folder / "data",
-        "--final-games",
+        "--match-games",
         "0",
+        *arguments,
     ]
 
 

@@ -1,13 +1,14 @@
 """A match: two players, paired openings, both colours, and a score with its error bar.
 
-Every opening (a few random plies) is played twice with colours swapped, so that neither player profits from luck in
-the opening. All games of a match run side by side. A match is a function of players, seed and number of games.
+Every opening (some random plies) is played twice with colours swapped, so that neither player profits from luck in
+the opening. A game is a function of the players, the seed and its number in the match: games run side by side, and
+any part of a match can be played anywhere.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from selfplay.arena.player import Player
 from selfplay.errors import UsageError
 from selfplay.games.game import ONGOING, Rules, States
-from selfplay.games.random_play import random_opening
+from selfplay.games.random_play import Opening, random_opening
 
-OPENING_PLIES = 2
+MOST_OPENING_PLIES = 8
+_OPENING_SHARE = 0.2  # of the longest game, at most
 _Z_95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -72,7 +74,6 @@ def play_match(
     *,
     games: int,
     seed: int,
-    opening_plies: int = OPENING_PLIES,
     on_progress: Callable[[int], None] = lambda finished: None,
 ) -> MatchResult:
     """Play `games` games (an even number) between A and B; calls back with the number finished so far.
@@ -82,28 +83,50 @@ def play_match(
 
     Raises `UsageError` for an odd or impossible number of games.
     """
+    check_games(games)
+    results: dict[int, int] = {}
+    for finished in play_games(rules, a, b, range(games), seed=seed):
+        results.update(finished)
+        on_progress(len(results))
+    return count_results(a.name, b.name, list(results.values()))
+
+
+def check_games(games: int) -> None:
+    """Raises `UsageError` where a match cannot have so many games."""
     if games < 2 or games % 2:
         raise UsageError(f"a match needs an even number of games, both colours for each opening; found {games}")
-    states = rules.empty((games,))
-    for pair in range(games // 2):
-        opening = random_opening(rules, opening_plies, np.random.default_rng([seed, pair]))
-        states[2 * pair : 2 * pair + 2] = opening.state
-    rngs = [np.random.default_rng([seed, games, number]) for number in range(games)]
-    seats = ((a, b), (b, a))  # who is player 0 and player 1, in even and in odd games
-    results = np.full(games, ONGOING, np.int8)  # seen by player 0
-    active = np.arange(games)
+
+
+def count_results(a: str, b: str, results: Sequence[int]) -> MatchResult:
+    """The score of games whose results, 1, 0 or -1, are those of A."""
+    return MatchResult(a, b, *(sum(result == kind for result in results) for kind in (1, 0, -1)))
+
+
+def play_games(rules: Rules, a: Player, b: Player, numbers: Sequence[int], *, seed: int) -> Iterator[dict[int, int]]:
+    """Play these games of a match side by side; yields after each ply what A got in those that ended."""
+    states = rules.empty((len(numbers),))
+    for place, number in enumerate(numbers):
+        states[place] = _opening(rules, number // 2, seed).state[0]
+    rngs = [np.random.default_rng([seed, 1, number]) for number in numbers]
+    seats = [(a, b) if number % 2 == 0 else (b, a) for number in numbers]  # who is player 0 and player 1
+    results = np.full(len(numbers), ONGOING, np.int8)  # seen by player 0
+    active = np.arange(len(numbers))
     while len(active):
         to_move = rules.describe(states[active].copy()).to_move
         for player in (a, b):
-            mine = np.array([g for g, p in zip(active, to_move, strict=True) if seats[g % 2][p] is player], int)
+            mine = np.array([g for g, p in zip(active, to_move, strict=True) if seats[g][p] is player], int)
             if len(mine):
                 _play_ply(rules, player, states, mine, rngs, results)
+        over = active[results[active] != ONGOING]
         active = active[results[active] == ONGOING]
-        on_progress(games - len(active))
-    won_by_a = np.where(np.arange(games) % 2 == 0, results, -results)
-    return MatchResult(
-        a.name, b.name, int((won_by_a == 1).sum()), int((won_by_a == 0).sum()), int((won_by_a == -1).sum())
-    )
+        yield {numbers[g]: int(results[g]) if seats[g][0] is a else -int(results[g]) for g in over}
+
+
+def _opening(rules: Rules, pair: int, seed: int) -> Opening:
+    """What the two games of a pair begin with: from one to MOST_OPENING_PLIES random plies, fewer in short games."""
+    rng = np.random.default_rng([seed, 0, pair])
+    most = max(1, min(MOST_OPENING_PLIES, int(_OPENING_SHARE * rules.info.max_plies)))
+    return random_opening(rules, int(rng.integers(1, most + 1)), rng)
 
 
 def _play_ply(

@@ -30,6 +30,10 @@ class Oracle(Protocol):
         it; UNPLAYABLE where it is not legal."""
         ...
 
+    def outcomes_at(self, state: States) -> npt.NDArray[np.int8]:
+        """The same of an ongoing position [1], however it came about."""
+        ...
+
 
 def open_oracle(rules: Rules, *, most_positions: int = MOST_POSITIONS) -> Oracle:
     """Perfect play of a game. Raises `UsageError` where there is none: the game is neither known nor small enough."""
@@ -53,9 +57,15 @@ class ConnectFourOracle:
         self._board, self._solver = Board, BitBully()
 
     def outcomes(self, moves: Sequence[int]) -> npt.NDArray[np.int8]:
+        return self._outcomes(self._board(list(moves)))
+
+    def outcomes_at(self, state: States) -> npt.NDArray[np.int8]:
+        return self._outcomes(self._board(state["stones"][0, ::-1].tolist()))  # bitbully's first row is the top one
+
+    def _outcomes(self, board: Any) -> npt.NDArray[np.int8]:
         found = np.full(ConnectFour.num_actions, UNPLAYABLE, np.int8)
         # Scores count the stones that the winner has left: their sign is the outcome.
-        for action, score in self._solver.score_all_moves(self._board(list(moves))).items():
+        for action, score in self._solver.score_all_moves(board).items():
             found[action] = np.sign(score)
         return found
 
@@ -98,8 +108,10 @@ class EnumeratedGame:
             self._outcomes.update(zip(layer.keys, outcomes, strict=True))
 
     def outcomes(self, moves: Sequence[int]) -> npt.NDArray[np.int8]:
-        known = self._rules.replay(moves)[1]
-        return self._outcomes[known.keys[-1].tobytes()]
+        return self._outcomes[self._rules.replay(moves)[1].keys[-1].tobytes()]
+
+    def outcomes_at(self, state: States) -> npt.NDArray[np.int8]:
+        return self._outcomes[self._rules.describe(state.copy()).keys[0].tobytes()]
 
 
 def _step(rules: Rules, states: States) -> tuple[_Layer, States]:

@@ -1,4 +1,4 @@
-"""Who can sit at a board: a model with a search, `random`, or `rollout:100`. Plays without noise and exploration.
+"""Who can sit at a board: a model with a search, or a baseline that needs none. Plays without noise and exploration.
 
 Letters: n positions, A actions.
 """
@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from selfplay.arena.oracle import Oracle, open_oracle
 from selfplay.errors import UsageError, nearest
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
@@ -20,11 +21,18 @@ from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.games.game import Rules, States
 from selfplay.network.card import ModelCard, read_onnx_card
 from selfplay.rundir.layout import inference_twin
+from selfplay.search.alpha_beta import MOST_DEPTH, AlphaBeta
 from selfplay.search.method import playing_method
 from selfplay.search.search import RootFacts, Search
 from selfplay.settings import SearchSettings
 
-BASELINES = ("random", "rollout:N")
+BASELINES = {
+    "random": "any legal move",
+    "rollout:N": "tree search with N simulations by random play",
+    "alphabeta:N": "looks N plies ahead, what lies deeper is a draw to it",
+    "perfect": "never errs: Connect Four (with the extra `oracle`), and games small enough to enumerate",
+}
+_EXAMPLES = {"rollout": "rollout:100", "alphabeta": "alphabeta:4"}
 _CACHED_POSITIONS = 1 << 16
 _SLOTS = 256  # most positions searched side by side
 _PLAY = SearchSettings()
@@ -53,6 +61,31 @@ class RandomPlayer:
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
         legal = self._rules.describe(states.copy()).legal
         return [int(rng.choice(np.flatnonzero(mask))) for mask, rng in zip(legal, rngs, strict=True)]
+
+
+class AlphaBetaPlayer:
+    """Plays any of the actions that are best by looking some plies ahead."""
+
+    def __init__(self, rules: Rules, *, depth: int) -> None:
+        self.name = f"alphabeta:{depth}"
+        self._search = AlphaBeta(rules, depth=depth)
+
+    def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
+        best = (self._search.best_actions(states[i : i + 1]) for i in range(len(states)))
+        return [int(rng.choice(actions)) for actions, rng in zip(best, rngs, strict=True)]
+
+
+class PerfectPlayer:
+    """Plays any of the actions that keep the outcome of perfect play."""
+
+    name = "perfect"
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+
+    def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
+        found = (self._oracle.outcomes_at(states[i : i + 1]) for i in range(len(states)))
+        return [int(rng.choice((of == of.max()).nonzero()[0])) for of, rng in zip(found, rngs, strict=True)]
 
 
 class SearchPlayer:
@@ -116,23 +149,33 @@ class SearchPlayer:
 
 
 def open_player(spec: str, rules: Rules, *, simulations: int | None, seed: int = 0) -> Player:
-    """The player that a user names: a model's path, `random`, or `rollout:100` (100 simulations by random play).
+    """The player that a user names: a model's path, or one of BASELINES.
 
     A model searches with `simulations`, or with as many as it was trained with. Raises `UsageError` or `ModelError`.
     """
+    kind, _, figure = spec.partition(":")
+    if not is_baseline(spec):
+        return open_model(Path(spec), rules, simulations=simulations)
     if spec == "random":
         return RandomPlayer(rules)
-    kind, _, figure = spec.partition(":")
-    if kind == "rollout":
-        if not figure.isdecimal() or int(figure) < 1:
-            raise UsageError(f'"{spec}": expected rollout:N with N simulations per move, for example rollout:100')
-        return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), settings=_NO_PROOFS)
+    if spec == "perfect":
+        return PerfectPlayer(open_oracle(rules))
+    most = {"rollout": 1_000_000, "alphabeta": MOST_DEPTH}[kind]
+    if not (figure.isdecimal() and 1 <= int(figure) <= most):
+        raise UsageError(f'"{spec}": expected {kind}:N with N from 1 to {most:,}, for example {_EXAMPLES[kind]}')
+    if kind == "alphabeta":
+        return AlphaBetaPlayer(rules, depth=int(figure))
+    return SearchPlayer(spec, rules, RolloutEvaluator(seed=seed), simulations=int(figure), settings=_NO_PROOFS)
+
+
+def is_baseline(spec: str) -> bool:
+    """Whether this names a baseline, and not a model's file. Raises `UsageError` where it can be neither."""
+    if spec.partition(":")[0] in (name.partition(":")[0] for name in BASELINES):
+        return True
     if not Path(spec).exists() and Path(spec).suffix not in (".pt", ".onnx"):
-        raise UsageError(
-            f'"{spec}" is neither a model file nor a baseline{nearest(spec, ["random", "rollout:100"])}; '
-            f"baselines are {', '.join(BASELINES)}"
-        )
-    return open_model(Path(spec), rules, simulations=simulations)
+        near = nearest(spec, ["random", "perfect", *_EXAMPLES.values()])
+        raise UsageError(f'"{spec}" is neither a model file nor a baseline{near}; baselines are {", ".join(BASELINES)}')
+    return False
 
 
 def open_model(path: Path, rules: Rules, *, simulations: int | None) -> SearchPlayer:
@@ -144,6 +187,4 @@ def open_model(path: Path, rules: Rules, *, simulations: int | None) -> SearchPl
 
 def card_of(spec: str) -> ModelCard | None:
     """The card of the model that `spec` names, None where it names a baseline."""
-    if spec == "random" or spec.startswith("rollout:") or not Path(spec).suffix:
-        return None
-    return read_onnx_card(inference_twin(Path(spec)))
+    return None if is_baseline(spec) else read_onnx_card(inference_twin(Path(spec)))

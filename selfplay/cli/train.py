@@ -36,10 +36,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--set", "assignments", multiple=True, metavar="GROUP.FIELD=VALUE", help="One setting; repeatable.")
 @click.option("--engine", type=click.Choice(["local", "inline"]), default="local", help="Where children run.")
 @click.option(
-    "--final-games",
-    type=click.IntRange(min=0),
-    default=100,
-    help="Games of each match at the end; 0 = no matches.",
+    "--match-games", type=click.IntRange(min=0), help="Games of each match; 0 = none.  [default: see settings]"
 )
 def command(**options: Any) -> None:
     """Train an agent for GAME: play, learn, repeat, until the run has --rounds rounds.
@@ -91,22 +88,11 @@ def command(**options: Any) -> None:
                 say=display.say,
             )
             coordinator.work()
-        _sum_up(console, run, games=options["final_games"])
-
-
-def _sum_up(console: Any, run: Any, *, games: int) -> None:
-    """The matches at the end, and where the model is."""
-    from selfplay.coordinator.summary import final_matches
-
-    newest = run.layout.rounds_with_models()[-1]
-    if games and newest > 0:
-        with console.status("final matches") as status:
-            for result in final_matches(run, newest, games=games + games % 2, on_progress=status.update):
-                console.print(str(result), soft_wrap=True)
-    play = f"{_own_name()} play {run.model}"
-    console.print(
-        f"round {newest} is in {run.model}; play against it with: {play} (in a browser: --web)", soft_wrap=True
-    )
+        newest = run.layout.rounds_with_models()[-1]
+        play = f"{_own_name()} play {run.model}"
+        console.print(
+            f"round {newest} is in {run.model}; play against it with: {play} (in a browser: --web)", soft_wrap=True
+        )
 
 
 def _own_name() -> str:
@@ -127,7 +113,9 @@ def _assignments(options: dict[str, Any]) -> Any:
         selfplay["games_per_round"] = per_round or per_worker * options["workers"]
     if options["seed"] is not None:
         selfplay["seed"] = options["seed"]
-    return merged(parse_assignments(options["assignments"]), {"selfplay": selfplay} if selfplay else {})
+    matches = options["match_games"]
+    groups = {"selfplay": selfplay, "evaluation": {} if matches is None else {"games": matches + matches % 2}}
+    return merged(parse_assignments(options["assignments"]), {name: group for name, group in groups.items() if group})
 
 
 @contextlib.contextmanager

@@ -18,7 +18,19 @@ import msgspec
 
 from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.diagnostics import Diagnostics, RoundOfGames
-from selfplay.coordinator.plan import CreateModel, Done, Facts, Play, Publish, Step, Train, next_step
+from selfplay.coordinator.evaluation import Evaluations
+from selfplay.coordinator.plan import (
+    CreateModel,
+    Done,
+    Evaluate,
+    Facts,
+    Play,
+    Publish,
+    Step,
+    Train,
+    is_to_be_evaluated,
+    next_step,
+)
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status
 from selfplay.engines.engine import Engine, Message
@@ -83,6 +95,7 @@ class Coordinator:
         identity = RunIdentity.of(run.settings, self._rules, self._models.fingerprint)
         self._collector = BatchCollector(run.layout.batch_files, identity)
         self.status = Status(self._rules.info.name, options.rounds)
+        self._evaluations = Evaluations(run, self._rules)
         self._crew = Crew(run, engine, status=self.status, events=self._events, say=say)
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
@@ -160,6 +173,8 @@ class Coordinator:
                 self._create()
             case Publish(number):
                 self._publish(number)
+            case Evaluate(number):
+                self._evaluate(number)
             case Play(number, games):
                 self._play(number, len(games))
             case Train(number):
@@ -205,7 +220,9 @@ class Coordinator:
         number = 0
         while number in rounds and (number == 0 or self._collector.is_complete(number)):
             number += 1
-        return Facts(newest, published, number, tuple(self._collector.missing(number)) if number else ())
+        missing = tuple(self._collector.missing(number)) if number else ()
+        wanted = is_to_be_evaluated(newest, self._run.settings.evaluation, rounds=self._options.rounds)
+        return Facts(newest, published, number, missing, evaluated=not wanted or self._evaluations.is_there(newest))
 
     # --- the steps -------------------------------------------------------------------------------------------
 
@@ -260,6 +277,27 @@ class Coordinator:
         if status.total("games"):
             self._events.add(status.as_event())
             self._say(status.played_line())
+
+    def _evaluate(self, number: int) -> None:
+        status = self.status
+        status.round, status.phase, status.phase_share = number, "evaluating", 0.0
+        fingerprint, contest = self._models.fingerprint(number), self._evaluations.contest(number)
+        assert fingerprint is not None
+        self._crew.begin_round(self._options.workers, trains=False)
+        results, what = self._crew.results, {"contest": msgspec.to_builtins(contest)}
+        while len(results) < contest.items:
+            self._crew.hand_out(number, lambda: [item for item in range(contest.items) if item not in results], what)
+            self._crew.take_all()
+            self._crew.restart()
+            status.phase_share = len(results) / max(1, contest.items)
+            self._report()
+        self._crew.let_go(number)
+        found = self._evaluations.store(number, fingerprint, contest, results)
+        for event in found.as_events():
+            self._events.add(event)
+        status.rating = self._evaluations.rating_line(number)
+        for line in filter(None, (*found.lines(), status.rating)):
+            self._say(line)
 
     def _follow(self, started: float) -> None:
         """One look at the children and what they wrote, while a round is played."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from selfplay.arena.contest import Result
 from selfplay.coordinator.plan import Attempt, next_task, straggling
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status, WorkerStatus
@@ -40,6 +41,7 @@ class Crew:
         self, run: OpenRun, engine: Engine, *, status: Status, events: EventLog, say: Callable[[str], None]
     ) -> None:
         self.something_landed = False  # in a worker's folder, as far as they say
+        self.results: dict[int, Result] = {}  # of a contest's items, since the round began
         self._run = run
         self._engine = engine
         self._workers = status.workers
@@ -55,10 +57,12 @@ class Crew:
 
     # --- playing ---------------------------------------------------------------------------------------------
 
-    def begin_round(self, workers: int) -> None:
+    def begin_round(self, workers: int, *, trains: bool = True) -> None:
         """See that so many workers are there, and the trainer, so that it is ready when the games are."""
         self._slowest_seconds = None
-        self._start_trainer()
+        self.results.clear()
+        if trains:
+            self._start_trainer()
         for worker in self._workers.values():
             worker.begin_round()
         settings = self._run.settings
@@ -76,13 +80,14 @@ class Crew:
                 self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
                 self._supervisor.start(name, WORKER_SERVICE, setup)
 
-    def hand_out(self, number: int, list_missing: Callable[[], list[int]], model: Message) -> None:
+    def hand_out(self, number: int, list_missing: Callable[[], list[int]], what: Message) -> None:
         """Give idle workers the missing games of a round that no worker is at; then those of stragglers once more.
 
         Args:
             number: the round.
-            list_missing: numbers of its games that are not there, rising; asked where a worker is idle.
-            model: `model` and `fingerprint` of a worker's task.
+            list_missing: numbers of its games, or of its contest's items, that are not there, rising; asked where a
+                worker is idle.
+            what: the rest of a worker's task: `model` and `fingerprint`, or `contest`.
         """
         idle = [worker for worker in self._workers.values() if worker.state == "idle"]
         if not idle:
@@ -100,7 +105,7 @@ class Crew:
             else:
                 return
             games = {"round": number, "first_game": task.start, "num_games": len(task)}
-            self._engine.send(worker.name, {**model, **games})
+            self._engine.send(worker.name, {**what, **games})
             worker.begin_task(number, task, time.monotonic())
 
     def _copy_of_straggler(self, number: int, missing: list[int]) -> range | None:
@@ -247,6 +252,9 @@ class Crew:
         worker.heard = time.time()
         if message["event"] == "progress":
             worker.take(message)
+        elif message["event"] == "results":
+            self._supervisor.note_success(worker.name)
+            self.results.update(msgspec.convert(message["results"], list[tuple[int, Result]]))
         elif message["event"] == "batch":
             self._supervisor.note_success(worker.name)
             self.something_landed = True

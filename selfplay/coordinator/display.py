@@ -77,8 +77,7 @@ def panel(status: Status) -> RenderableType:
     for row in _facts(status):
         facts.add_row(*row)
     lines: list[RenderableType] = [bar, Text(), facts]
-    if status.training:
-        lines += [Text(status.training, style="dim")]
+    lines += [Text(line, style="dim") for line in (status.training, status.rating) if line]
     left = "" if status.seconds_left is None else f"about {duration(status.seconds_left)} left"
     return Panel(Group(*lines), title=f"selfplay · {status.game}", subtitle=left, title_align="left")
 
@@ -94,8 +93,7 @@ def duration(seconds: float) -> str:
 
 
 def _run_share(status: Status) -> float:
-    share = 0.5 * status.phase_share + (0.5 if status.phase == "training" else 0.0)
-    return (max(0, status.round - 1) + share) / max(1, status.rounds)
+    return (max(0, status.round - 1) + status.round_share) / max(1, status.rounds)
 
 
 def _facts(status: Status) -> list[tuple[str, str, str, str]]:

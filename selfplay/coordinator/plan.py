@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from selfplay.samples.batch_file import GAMES_PER_FILE
+from selfplay.settings import EvaluationSettings
 
 LEAST_STRAGGLING_SECONDS = 4.0  # shorter than this nobody is called slow
 
@@ -20,6 +21,7 @@ class Facts:
     published: bool  # whether the model at the user's path is that model
     open_round: int  # first round of which games or the model are missing, at most newest_round + 1
     missing_games: tuple[int, ...]  # numbers of its games that are not there
+    evaluated: bool = True  # whether the newest round's evaluation is there, or not wanted
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,18 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Find out how strong a round's model is."""
+
+    round: int
+
+
+@dataclass(frozen=True)
 class Done:
     """The run has all its rounds."""
 
 
-Step = CreateModel | Publish | Play | Train | Done
+Step = CreateModel | Publish | Evaluate | Play | Train | Done
 
 
 def next_step(facts: Facts, *, rounds: int) -> Step:
@@ -64,6 +73,8 @@ def next_step(facts: Facts, *, rounds: int) -> Step:
     if facts.open_round > facts.newest_round:
         if not facts.published:
             return Publish(facts.newest_round)
+        if not facts.evaluated:
+            return Evaluate(facts.newest_round)
         if facts.newest_round >= rounds:
             return Done()
     if facts.missing_games:
@@ -83,6 +94,13 @@ def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> ra
     while end < min(size, len(pending)) and pending[end] == pending[0] + end:
         end += 1
     return range(pending[0], pending[0] + end)
+
+
+def is_to_be_evaluated(number: int, settings: EvaluationSettings, *, rounds: int) -> bool:
+    """Whether a round of a run with the goal `rounds` is one whose model is to be evaluated."""
+    if number == 0 or not (settings.games or settings.positions):
+        return False
+    return number >= rounds or (settings.every > 0 and number % settings.every == 0)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from selfplay.arena.oracle import open_oracle
+from selfplay.arena.player import BASELINES, is_baseline, open_player
 from selfplay.config import (
     Tree,
     differences,
@@ -22,13 +24,13 @@ from selfplay.config import (
 from selfplay.errors import ModelError, RunError, UsageError
 from selfplay.files import ensure_directory, same_content, write_atomically
 from selfplay.games.conformance import check_game as check_game_rules
-from selfplay.games.game import GameInfo
+from selfplay.games.game import GameInfo, Rules
 from selfplay.games.registry import load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
-from selfplay.settings import SelfPlaySettings, Settings
+from selfplay.settings import EvaluationSettings, SelfPlaySettings, Settings
 from selfplay.training.parallel_plan import Work, check, choose, this_machine
 
 DEFAULT_GAME = "connect4"
@@ -74,6 +76,7 @@ def open_run(request: RunRequest) -> OpenRun:
     settings, initial = _new_settings(request) if is_new else (_existing_settings(request, layout), None)
     rules = load_rules(settings.game.name)
     settings, training = _resolved(settings, rules.info)
+    _check_evaluation(settings.evaluation, rules)
     if is_new:
         check_game_rules(settings.game.name, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
     for folder in (request.model.absolute().parent, request.data, layout.models, layout.logs):
@@ -155,6 +158,16 @@ def _resolved_selfplay(selfplay: SelfPlaySettings) -> SelfPlaySettings:
             f"{fast} or {slow}"
         )
     return msgspec.structs.replace(selfplay, device=device, precision=precision)
+
+
+def _check_evaluation(settings: EvaluationSettings, rules: Rules) -> None:
+    """Raises `UsageError` where models could not be evaluated as the settings say."""
+    for spec in settings.opponents:
+        if not is_baseline(spec):
+            raise UsageError(f'evaluation.opponents: "{spec}" is a model; expected baselines: {", ".join(BASELINES)}')
+        open_player(spec, rules, simulations=None)
+    if settings.positions:
+        open_oracle(rules)
 
 
 def _device() -> str:

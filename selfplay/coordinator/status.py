@@ -74,13 +74,14 @@ class Status:
     rounds: int  # goal
     first_round: int | None = None  # that this session worked on
     round: int = 0  # being worked on
-    phase: str = "starting"  # starting, playing, training, matches, finished
+    phase: str = "starting"  # starting, playing, training, evaluating, finished
     games_done: int = 0
     games_total: int = 0
     round_seconds: float = 0.0  # since play of this round began
     phase_share: float = 0.0  # how much of the phase is done, 0 to 1
     losses: dict[str, float] = field(default_factory=dict)
     training: str = ""  # the last round's training in a line
+    rating: str = ""  # of the last evaluated round, in a line
     seconds_left: float | None = None
     workers: dict[str, WorkerStatus] = field(default_factory=dict)
     cpu: CpuTime = field(default_factory=CpuTime)
@@ -103,12 +104,18 @@ class Status:
         """Share of leaves that needed no evaluation of their own, 0 to 1."""
         return self.total("hits") / max(1, self.total("lookups"))
 
+    @property
+    def round_share(self) -> float:
+        """How much of the round is done, 0 to 1: playing and training count as halves of it."""
+        if self.phase in ("playing", "training"):
+            return 0.5 * self.phase_share + (0.5 if self.phase == "training" else 0.0)
+        return 0.0 if self.phase == "starting" else 1.0
+
     def estimate_seconds_left(self, elapsed: float) -> float | None:
-        """From the pace of this session, `elapsed` seconds old; playing and training count as halves of a round."""
+        """From the pace of this session, `elapsed` seconds old."""
         if self.first_round is None:
             return None
-        in_round = 0.5 * self.phase_share if self.phase == "playing" else 0.5 + 0.5 * self.phase_share
-        done = self.round - self.first_round + in_round
+        done = self.round - self.first_round + self.round_share
         left = self.rounds - self.first_round + 1 - done
         return elapsed * left / done if done > 0.05 else None
 

@@ -1,7 +1,9 @@
 """Connect Four: four in a row on six rows by seven columns; stones fall to the lowest free cell of a column.
 
 Row 0 is the bottom row of the state and the last row of the planes, so that planes look like the board.
-Planes, as seen by the player to move: 0 own stones, 1 the opponent's.
+Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 ones if the player to move began the game, 3
+ones in every second row. Which cells a player gets in the end depends on both of the latter (Allis 1988, "A
+Knowledge-based Approach of Connect-Four"), and 3 × 3 convolutions see neither the number of stones nor the row.
 """
 
 import numpy as np
@@ -20,7 +22,7 @@ class ConnectFour(Game):
         "connect4",
         (ROWS, COLUMNS),
         COLUMNS,
-        2,
+        4,
         ROWS * COLUMNS,
     )
     State = np.dtype([("stones", np.int8, (ROWS, COLUMNS)), ("height", np.int8, (COLUMNS,)), ("to_move", np.int8)])
@@ -51,6 +53,9 @@ class ConnectFour(Game):
             for row in range(state.height[column]):
                 plane = 0 if state.stones[row, column] == state.to_move + 1 else 1
                 planes[plane, ROWS - 1 - row, column] = 1.0
+            for row in range(ROWS):
+                planes[2, row, column] = 1.0 - state.to_move
+                planes[3, row, column] = row % 2
 
     def pieces(state):
         return ["".join(".XO"[stone] for stone in state.stones[row]) for row in reversed(range(ROWS))]

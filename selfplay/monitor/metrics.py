@@ -57,6 +57,10 @@ class _Once(Collector):
         for against, match in {match.against: match for match in snapshot.matches}.items():
             scores.add_metric([printable(against)], match.score)
         yield scores
+        rated = GaugeMetricFamily("selfplay_rating_elo", "Rating of a round or baseline", labels=["player"])
+        for rating in snapshot.ratings:
+            rated.add_metric([printable(rating.name)], rating.elo)
+        yield rated
 
 
 def of_run(snapshot: Snapshot) -> dict[str, tuple[str, float | None]]:

@@ -6,21 +6,17 @@ One plot per entry of `PLOTS`; a plot without numbers is left out. Knows no draw
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from selfplay.arena.ratings import ROUND
 from selfplay.monitor.snapshot import Snapshot, WorkerView
-from selfplay.rundir.event_types import Match
 
 # Colours that people with colour blindness tell apart (Okabe and Ito 2008)
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE, SKY = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#999999", "#cc79a7", "#56b4e9",
 )  # fmt: skip
 _SERIES_COLOURS = (RED, BLUE, GREEN, PURPLE, ORANGE, SKY, GREY)
-_MOST_OPPONENTS = len(_SERIES_COLOURS)
-_ELO_PER_DECADE = 400.0  # odds of ten to one
-_LEAST_SCORE = 0.001  # what no finite match can tell from 0: 1,200 Elo
 
 
 @dataclass(frozen=True)
@@ -147,33 +143,33 @@ def _time(snapshot: Snapshot) -> Plot:
 
 
 def _rating(snapshot: Snapshot) -> Plot:
-    lines = tuple(
-        Line(
-            name=f"above {against}",
-            x=[match.round for match in matches],
-            y=[elo(match.score) for match in matches],
-            colour=colour,
-            low=[elo(match.low) for match in matches],
-            high=[elo(match.high) for match in matches],
-        )
-        for (against, matches), colour in zip(_opponents(snapshot), _SERIES_COLOURS, strict=False)
+    """The rounds' ratings as a curve, those of the strongest baselines as levels."""
+    rated = {rating.name: rating for rating in snapshot.ratings}
+    rounds = sorted(number for number in _rounds_met(snapshot) if f"{ROUND}{number}" in rated)
+    own = [rated[f"{ROUND}{number}"] for number in rounds]
+    curve = Line(
+        name="this run",
+        x=rounds,
+        y=[rating.elo for rating in own],
+        colour=RED,
+        low=[rating.elo - rating.error for rating in own],
+        high=[rating.elo + rating.error for rating in own],
     )
-    return Plot("Rating above each opponent, with 95 % intervals", "round", "Elo", lines)
+    baselines = [rating for rating in snapshot.ratings if not rating.name.startswith(ROUND)]
+    levels = (
+        Line(rating.name, [rounds[0], rounds[-1]], [rating.elo, rating.elo], colour, is_dotted=True)
+        for rating, colour in zip(baselines, _SERIES_COLOURS[1:], strict=False)
+    )
+    zero = next((rating.name for rating in snapshot.ratings if rating.elo == 0.0), "")
+    title = f"Rating above {zero}, with 95 % intervals"
+    return Plot(title, "round", "Elo", (curve, *levels) if rounds else ())
 
 
-def _opponents(snapshot: Snapshot) -> Iterator[tuple[str, list[Match]]]:
-    """The opponents that most rounds met, with their matches in order of rounds."""
-    groups: dict[str, list[Match]] = {}
-    for match in snapshot.matches:
-        groups.setdefault(match.against, []).append(match)
-    met_most = sorted(groups, key=lambda name: -len(groups[name]))[:_MOST_OPPONENTS]
-    return ((name, groups[name]) for name in groups if name in met_most)
-
-
-def elo(score: float) -> float:
-    """The difference of ratings at which such a score is expected (Elo 1978), at most 1,200 either way."""
-    score = min(max(score, _LEAST_SCORE), 1 - _LEAST_SCORE)
-    return -_ELO_PER_DECADE * math.log10(1 / score - 1)
+def _rounds_met(snapshot: Snapshot) -> set[int]:
+    """Rounds that played matches, and those that they met."""
+    names = {match.against for match in snapshot.matches if match.against.startswith(ROUND)}
+    met = {int(number) for name in names if (number := name.removeprefix(ROUND)).isdecimal()}
+    return met | {match.round for match in snapshot.matches}
 
 
 def _mistakes(snapshot: Snapshot) -> Plot:

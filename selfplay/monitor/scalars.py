@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfplay.arena.ratings import ROUND
 from selfplay.errors import UsageError
 from selfplay.monitor.snapshot import Snapshot
 
@@ -30,6 +31,10 @@ def scalars(snapshot: Snapshot) -> Iterator[Scalar]:
         yield "play/cache_hits", played.hit_share, played.round, played.time
     for match in snapshot.matches:
         yield f"match/{match.against}", match.score, match.round, match.time
+    elo = {rating.name: rating.elo for rating in snapshot.ratings}
+    for number, seconds in {match.round: match.time for match in snapshot.matches}.items():
+        if (name := f"{ROUND}{number}") in elo:
+            yield "rating/elo", elo[name], number, seconds
     for found in snapshot.mistakes:
         yield f"mistakes/{found.positions}", found.share, found.round, found.time
 

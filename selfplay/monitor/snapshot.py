@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfplay.arena.ratings import Rating, ratings_of_run
 from selfplay.errors import RunError
 from selfplay.monitor.folder import FolderWatch
 from selfplay.monitor.series import Series
@@ -83,6 +84,7 @@ class Snapshot:
     played: tuple[Played, ...]  # one per round whose games are there
     pace: tuple[tuple[float, float, float], ...]  # time, games/s, simulations/s while it played; thinned
     matches: tuple[Match, ...]  # of all rounds, in order of rounds
+    ratings: tuple[Rating, ...]  # of rounds and baselines, by these matches; the strongest first
     mistakes: tuple[Mistakes, ...]  # against perfect play, where the run records them; in order of rounds
     workers: tuple[WorkerView, ...]
     batch_files: int
@@ -112,6 +114,7 @@ class Reader:
         self._trained: dict[int, Trained] = {}
         self._played: dict[int, Played] = {}
         self._matches: dict[tuple[int, str], Match] = {}
+        self._ratings: tuple[Rating, ...] | None = ()  # None = there are new matches
         self._mistakes: dict[tuple[int, str], Mistakes] = {}
         self._pace = Series()
         self._warnings: deque[Notice] = deque(maxlen=_WARNINGS_KEPT)
@@ -139,6 +142,7 @@ class Reader:
             played=tuple(event for _, event in sorted(self._played.items())),
             pace=self._pace.points(),
             matches=tuple(event for _, event in sorted(self._matches.items(), key=_round_of)),
+            ratings=self._rated(),
             mistakes=tuple(event for _, event in sorted(self._mistakes.items(), key=_round_of)),
             workers=workers,
             batch_files=sum(worker.batch_files for worker in workers),
@@ -151,6 +155,11 @@ class Reader:
             happened=tuple(self._happened),
             busy_share=self._busy_share(),
         )
+
+    def _rated(self) -> tuple[Rating, ...]:
+        if self._ratings is None:
+            self._ratings = tuple(ratings_of_run(self._matches.values()))
+        return self._ratings
 
     def _busy_share(self) -> float | None:
         played, trained = list(self._played.values()), list(self._trained.values())
@@ -171,6 +180,7 @@ class Reader:
                 self._trained[event.round] = event
             case Match():
                 self._matches[event.round, event.against] = event
+                self._ratings = None
             case Mistakes():
                 self._mistakes[event.round, event.positions] = event
             case Died():

@@ -146,9 +146,8 @@ def _curves(snapshot: Snapshot, width: int) -> Iterable[RenderableType]:
         add("cache hits", [event.hit_share for event in counted], f"{last_played.hit_share:.0%}")
     if snapshot.busy_share is not None:
         grid.add_row(Text("cores busy", style="dim"), Text(), Text(f"{snapshot.busy_share:.1%} of their time"))
-    for line in PLOTS["rating"](snapshot).lines:
-        if len(line.y) > 1:
-            add(_cut(f"Elo {line.name}"), line.y, f"{line.y[-1]:+.0f}")
+    for line in PLOTS["rating"](snapshot).lines[:1]:
+        add("rating", line.y, f"{line.y[-1]:.0f} Elo")
     for line in PLOTS["mistakes"](snapshot).lines:
         add(_cut(f"mistakes {line.name}"), line.y, f"{line.y[-1]:.1%}")
     return [grid, Text()]

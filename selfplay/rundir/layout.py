@@ -4,6 +4,7 @@ data/run.toml                            settings of the run
 data/run.lock                            held while a coordinator runs
 data/events.jsonl                        what happened, append only
 data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
+data/evaluations/round_0007.json         matches of a round's model, and its mistakes
 data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
 data/quarantine/                         what could not be read, each with a .reason.txt beside it
 data/logs/worker_3.log                   what a child process printed
@@ -47,6 +48,19 @@ class RunLayout:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluations"
+
+    def evaluation(self, round_number: int) -> Path:
+        """What was found out about a round's model."""
+        return self.evaluations / f"round_{round_number:04d}.json"
+
+    def evaluated_rounds(self) -> list[int]:
+        """Rounds whose evaluation is there, rising."""
+        found = (re.fullmatch(r"round_(\d+)\.json", name) for name in _names(self.evaluations))
+        return sorted(int(part.group(1)) for part in found if part)
 
     def model(self, round_number: int) -> Path:
         """The checkpoint of a round; round 0 is the untrained model."""

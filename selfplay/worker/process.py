@@ -1,10 +1,13 @@
-"""The worker: plays a range of games of a round and writes them as batch files. Loads no torch on the CPU.
+"""The worker: plays a range of games of a round and writes them as batch files, or plays matches. Loads no torch on the
+CPU.
 
 As a service (`engines/engine.py`) it takes tasks; `selfplay worker` gives it one by hand. It answers with
 
     progress   games, plies, simulations, lookups, hits, memory  every PROGRESS_SECONDS, counts of this task
     batch      file, games                                       a batch file is on disk
     done       as progress                                       the task is finished
+
+Items of a contest are tasks too: `referee.py`.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from selfplay.samples.batch_file import BatchHeader
 from selfplay.samples.writer import WorkerDataWriter
 from selfplay.settings import SearchSettings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
+from selfplay.worker.referee import Referee
 
 PROGRESS_SECONDS = 0.5
 
@@ -71,14 +75,21 @@ class Worker:
         self._finishing = False
         self._fingerprint: str | None = None
         self._evaluator: CachedEvaluator | None = None
+        self._referee: Referee | None = None
 
     def finish(self) -> None:
         """Begin no more games: those under way are finished and written."""
         self._finishing = True
+        if self._referee is not None:
+            self._referee.finish()
 
     def handle(self, message: Message) -> Iterator[Message | None]:
-        """Play one task, given as a table with the fields of `WorkerTask`."""
-        yield from self.play(msgspec.convert(message, WorkerTask))
+        """Play one task, given as a table with the fields of `WorkerTask`, or of a referee's."""
+        if "contest" in message:
+            self._referee = self._referee or Referee(self._rules)
+            yield from self._referee.handle(message)
+        else:
+            yield from self.play(msgspec.convert(message, WorkerTask))
 
     def play(self, task: WorkerTask) -> Iterator[Message | None]:
         """Play one task; see the head of this file for what is yielded. Raises `ModelError` or `RunError`."""

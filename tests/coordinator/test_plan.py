@@ -6,14 +6,17 @@ from selfplay.coordinator.plan import (
     Attempt,
     CreateModel,
     Done,
+    Evaluate,
     Facts,
     Play,
     Publish,
     Train,
+    is_to_be_evaluated,
     next_step,
     next_task,
     straggling,
 )
+from selfplay.settings import EvaluationSettings
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,10 @@ from selfplay.coordinator.plan import (
         (Facts(3, False, 1, ()), Train(1)),
         (Facts(3, True, 1, (4,)), Play(1, (4,))),
         (Facts(3, True, 0, ()), CreateModel()),
+        (Facts(1, True, 2, (0, 1), evaluated=False), Evaluate(1)),
+        (Facts(2, True, 3, (0, 1), evaluated=False), Evaluate(2)),
+        (Facts(1, False, 2, (0, 1), evaluated=False), Publish(1)),
+        (Facts(3, True, 1, (4,), evaluated=False), Play(1, (4,))),
     ],
 )
 def test_the_next_step_follows_from_what_is_there(facts, step):
@@ -39,6 +46,24 @@ def test_the_next_step_follows_from_what_is_there(facts, step):
 def test_a_run_is_created_and_published_even_for_no_rounds():
     assert next_step(Facts(None, False, 0, ()), rounds=0) == CreateModel()
     assert next_step(Facts(0, True, 1, ()), rounds=0) == Done()
+
+
+@pytest.mark.parametrize(
+    ("number", "settings", "expected"),
+    [
+        (0, {"every": 1}, False),
+        (3, {"every": 0}, False),
+        (10, {"every": 0}, True),
+        (11, {"every": 0}, True),
+        (4, {"every": 2}, True),
+        (5, {"every": 2}, False),
+        (10, {"every": 3}, True),
+        (10, {"games": 0}, False),
+        (10, {"games": 0, "positions": 50}, True),
+    ],
+)
+def test_rounds_are_evaluated_in_turn_and_at_the_end(number, settings, expected):
+    assert is_to_be_evaluated(number, EvaluationSettings(**settings), rounds=10) is expected
 
 
 @given(st.sets(st.integers(0, 400), min_size=1), st.integers(1, 9), st.integers(1, 64))

@@ -72,8 +72,10 @@ def test_planes_look_like_the_board_seen_by_the_player_to_move(connect4):
     planes = connect4.encode(connect4.replay([3, 2])[0])[-1]
     own, other = np.zeros((6, 7)), np.zeros((6, 7))
     own[5, 3], other[5, 2] = 1, 1
-    np.testing.assert_array_equal(planes, [own, other])
-    np.testing.assert_array_equal(connect4.encode(connect4.replay([3])[0])[-1, 1], own)
+    rows = np.repeat([[0], [1], [0], [1], [0], [1]], 7, axis=1)
+    np.testing.assert_array_equal(planes, [own, other, np.ones((6, 7)), rows])
+    after_one = connect4.encode(connect4.replay([3])[0])[-1]
+    np.testing.assert_array_equal(after_one[1:], [own, np.zeros((6, 7)), rows])
 
 
 def test_moves_after_the_end_are_refused(connect4):

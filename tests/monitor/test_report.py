@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import math
 import re
 import struct
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 from selfplay.config import to_toml
 from selfplay.errors import UsageError
 from selfplay.monitor.figures import as_bytes, draw
-from selfplay.monitor.plots import PLOTS, elo, plots
+from selfplay.monitor.plots import PLOTS, plots
 from selfplay.monitor.report import page
 from selfplay.monitor.snapshot import Reader
 from selfplay.rundir.event_types import Match, Mistakes, Played, Progress, Rejected, Started, Trained
@@ -72,13 +73,13 @@ def test_figures_hold_the_runs_numbers(run):
     assert layers == pytest.approx([4.0, 7.0, 10.0]), "playing, training, and the rest up to the ten seconds of a round"
 
 
-def test_ratings_have_error_bars(run):
-    (line,) = plots(Reader(run.root).look())["rating"].lines
-    assert line.name == "above <i>random</i>"
-    assert (line.x, line.y) == ([3], pytest.approx([400 * 0.9542], abs=0.1)), "nine to one are 382 Elo"
-    assert line.low[0] < line.y[0] < line.high[0]
-    assert elo(0.5) == 0
-    assert (elo(1.0), elo(0.0)) == pytest.approx((1200, -1200), abs=1)
+def test_ratings_have_error_bars_and_baselines_are_levels(run):
+    curve, level = plots(Reader(run.root).look())["rating"].lines
+    assert (curve.name, level.name) == ("this run", "<i>random</i>")
+    with_a_drawn_game_more = 18.5 / 2.5
+    assert (curve.x, curve.y) == ([3], pytest.approx([400 * math.log10(with_a_drawn_game_more)], abs=0.1))
+    assert curve.low[0] < curve.y[0] < curve.high[0]
+    assert level.y == [0, 0]
 
 
 def test_figures_without_numbers_are_left_out(run):
@@ -150,7 +151,7 @@ def test_scalars_are_what_tensorboard_reads(run, tmp_path):
     assert found["games/drawn", 3] == pytest.approx(0.1)
     assert found["play/simulations_per_second", 1] == 0.0
     assert found["mistakes/endgames", 3] == pytest.approx(0.03)
-    assert len(found) == 3 * 6 + 3 * 8 + 2
+    assert len(found) == 3 * 6 + 3 * 8 + 3
     assert not (tmp_path / "report.html").exists()
 
 

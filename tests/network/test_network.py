@@ -23,13 +23,15 @@ from selfplay.network.quantization import Scale, measured_ranges, quantized, sca
 from selfplay.network.resnet import NetworkShape, new_network
 from selfplay.settings import NetworkSettings, Settings
 
+PLANES = 4
+
 
 def shape(board=(6, 7), actions=7, **settings):
-    return NetworkShape(2, board, actions, NetworkSettings(**settings))
+    return NetworkShape(PLANES, board, actions, NetworkSettings(**settings))
 
 
 def test_shapes_go_in_and_out():
-    policy, outcome = new_network(shape(blocks=3, channels=8), seed=0)(torch.zeros(5, 2, 6, 7))
+    policy, outcome = new_network(shape(blocks=3, channels=8), seed=0)(torch.zeros(5, PLANES, 6, 7))
     assert policy.shape == (5, 7)
     assert outcome.shape == (5, 3)
 
@@ -46,7 +48,7 @@ def test_fresh_weights_depend_on_the_seed_alone():
 
 
 def test_a_fresh_network_prefers_nothing():
-    policy, outcome = new_network(shape(), seed=0).eval()(torch.rand(4, 2, 6, 7))
+    policy, outcome = new_network(shape(), seed=0).eval()(torch.rand(4, PLANES, 6, 7))
     assert policy.abs().max() == 0
     assert outcome.abs().max() == 0
 
@@ -59,11 +61,11 @@ def test_the_onnx_twin_computes_what_torch_computes(board, actions, blocks, chan
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
     network.train()
-    network(torch.rand(64, 2, *board))  # batch statistics that are not the identity
+    network(torch.rand(64, PLANES, *board))  # batch statistics that are not the identity
     network.eval()
     content = to_onnx(network, {"a": "b"})
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    planes = np.random.default_rng(0).random((33, 2, *board), np.float32)
+    planes = np.random.default_rng(0).random((33, PLANES, *board), np.float32)
     logits, outcome = session.run(["policy_logits", "outcome"], {"planes": planes})
     with torch.no_grad():
         expected_logits, expected_outcome = network(torch.from_numpy(planes))
@@ -79,7 +81,7 @@ def busy_network(connect4):
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
     network.train()
-    network(torch.rand(64, 2, 6, 7))
+    network(torch.rand(64, PLANES, 6, 7))
     return network.eval()
 
 
