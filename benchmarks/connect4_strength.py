@@ -8,7 +8,8 @@ of perfect play for the worse. FOLDER holds the six test sets of 1,000 positions
 own mistakes on (Test_L1_R1 … Test_L3_R1; from its repository, games/connect-four/benchmark). Needs `selfplay[oracle]`.
 
 Stopped at any time, the same command goes on: minutes count where training ran, noted in the folder of the run
-(`--data`). Time that the host of a shared machine gave to others is not counted, and stated. The newest model is measured with 0, 64 and 600 simulations, and rounds on the way with 0 and 64: the curve.
+(`--data`). Time that the host of a shared machine gave to others is not counted, and stated. The newest model is
+measured with 0, 64 and 600 simulations, and rounds on the way with 0 and 64: the curve.
 """
 
 from __future__ import annotations
@@ -164,7 +165,14 @@ def main() -> None:
             curve.append({"round": number, "sets": shares(player, rules, sets, ON_THE_WAY)})
     rounds = max(layout.rounds_with_models())
     report(f"selfplay, {spent.seconds / 60:.1f} minutes, round {rounds}", newest, curve)
-    found = {"seconds": round(spent.seconds), "seconds_stolen": round(spent.stolen), "rounds": rounds, "seed": arguments.seed, "settings": arguments.set}
+    found = {
+        "seconds": round(spent.seconds),
+        "seconds_stolen": round(spent.stolen),
+        "rounds": rounds,
+        "preset": arguments.preset,
+        "settings": arguments.set,
+        "seed": arguments.seed,
+    }
     print(json.dumps({"machine": facts(), **found, "newest": newest, "curve": curve}, indent=1))
 
 

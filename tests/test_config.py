@@ -29,7 +29,7 @@ def test_every_field_is_documented():
         for field in fields:
             assert len(describe(group, field)) > 10
             assert (
-                isinstance(fields[field], (str, bool))
+                isinstance(fields[field], (str, bool, tuple))
                 or "at least" in describe(group, field)
                 or "above" in describe(group, field)
             ), f"{group}.{field} names no range"
