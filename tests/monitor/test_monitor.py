@@ -318,8 +318,8 @@ def test_ratings_and_mistakes_are_curves_where_a_run_records_them(run, width):
         events.add(Mistakes(round=number, positions="endgames", share=share, low=0.0, high=0.3, count=1000))
     text = text_of(Reader(layout.root).look(), width)
     assert max(map(len, text.splitlines())) <= width
-    assert re.search(r"rating +▁▁█ 376 Elo", text), "nine to one are 382, a drawn game takes a little"
-    assert re.search("mistakes endgames +█▁ 5.0%", text)
+    assert re.search(r"rating +▁▁█ +376 Elo", text), "nine to one are 382, a drawn game takes a little"
+    assert re.search("mistakes endgames +█▁ +5.0%", text)
 
 
 def test_workers_have_bars_while_they_are_heard_of(run):
