@@ -84,10 +84,9 @@ def test_tictactoe_is_perfect_after_half_a_minute(tictactoe, tmp_path):
     """From every position that any play can reach, the agent's move keeps the game's result: it never loses to a
     perfect player, nor to any other. 15 rounds take 15 to 30 s on two cores; the preset's minute allows 30."""
     train(["tictactoe", "--rounds", "15"], tmp_path)
-    player = open_model(tmp_path / "model.pt", tictactoe, simulations=None)
-    wrong, positions = mistakes(tictactoe, player)
-    assert positions == 4520
-    assert wrong == 0
+    for simulations in (32, 64):
+        player = open_model(tmp_path / "model.pt", tictactoe, simulations=simulations)
+        assert mistakes(tictactoe, player) == (0, 4520)
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.sh")))
