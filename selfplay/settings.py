@@ -119,6 +119,16 @@ class SelfPlaySettings(Group, frozen=True):
     seed: Annotated[
         int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
     ] = 0
+    gate: Annotated[
+        float,
+        Meta(
+            description="score that a new round must reach against the one that plays to play from then on (AlphaGo "
+            "Zero: 0.55); 0 = every round plays, without a match",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    gate_games: Annotated[int, Meta(description="games of that match", ge=2, le=1_000_000, multiple_of=2)] = 200
     device: Annotated[
         Literal["cpu", "cuda", "auto"], Meta(description='where networks are evaluated: "cpu", "cuda" or "auto"')
     ] = "auto"

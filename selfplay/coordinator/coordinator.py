@@ -16,10 +16,13 @@ from pathlib import Path
 
 import msgspec
 
+from selfplay.arena.contest import Contest, Result
+from selfplay.arena.match import count_results
 from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.diagnostics import Diagnostics, RoundOfGames
-from selfplay.coordinator.evaluation import Evaluations
+from selfplay.coordinator.evaluation import Evaluations, as_event
 from selfplay.coordinator.plan import (
+    Contend,
     CreateModel,
     Done,
     Evaluate,
@@ -41,6 +44,7 @@ from selfplay.machine import usable_cores
 from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import Gate, PlayingModels, write_gate
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
@@ -92,7 +96,8 @@ class Coordinator:
         self._events = EventLog(run.layout.events)
         self._rules = load_rules(run.settings.game.name)
         self._models = ModelsOnDisk(run.layout)
-        identity = RunIdentity.of(run.settings, self._rules, self._models.fingerprint)
+        self._playing = PlayingModels(run.layout, self._models, is_gated=run.settings.selfplay.gate > 0)
+        identity = RunIdentity.of(run.settings, self._rules, self._playing.fingerprint)
         self._collector = BatchCollector(run.layout.batch_files, identity)
         self.status = Status(self._rules.info.name, options.rounds)
         self._evaluations = Evaluations(run, self._rules)
@@ -171,6 +176,8 @@ class Coordinator:
         match step:
             case CreateModel():
                 self._create()
+            case Contend(number):
+                self._contend(number)
             case Publish(number):
                 self._publish(number)
             case Evaluate(number):
@@ -215,7 +222,10 @@ class Coordinator:
         if not rounds:
             return Facts(None, False, 0, ())
         newest, model = max(rounds), self._run.model
-        source = self._layout.model(newest)
+        undecided = self._playing.first_undecided(rounds)
+        if undecided is not None:
+            return Facts(newest, False, 1, (), undecided=undecided)
+        source = self._champion_after(newest)
         published = same_content(model, source) and same_content(inference_twin(model), inference_twin(source))
         number = 0
         while number in rounds and (number == 0 or self._collector.is_complete(number)):
@@ -234,8 +244,8 @@ class Coordinator:
 
     def _publish(self, number: int) -> None:
         """The twin first: workers read the twin, people look at the checkpoint. Raises `ModelDamaged`."""
-        self._models.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
-        source = self._layout.model(number)
+        self._playing.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
+        source = self._champion_after(number)
         write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
         write_atomically(self._run.model, source.read_bytes())
 
@@ -246,8 +256,8 @@ class Coordinator:
         status.games_total = self._run.settings.selfplay.games_per_round
         self._events.add(event_types.Playing(round=number, games=games))
         self._crew.begin_round(self._options.workers)
-        before = self._layout.model(number - 1)
-        model = {"model": str(inference_twin(before)), "fingerprint": self._models.fingerprint(number - 1)}
+        before = inference_twin(self._champion_after(number - 1))
+        model = {"model": str(before), "fingerprint": self._playing.fingerprint(number - 1)}
         started = time.monotonic()
         while not self._collector.is_complete(number):
             self._crew.hand_out(number, lambda: self._collector.missing(number), model)
@@ -279,12 +289,33 @@ class Coordinator:
             self._say(status.played_line())
 
     def _evaluate(self, number: int) -> None:
-        status = self.status
-        status.round, status.phase, status.phase_share = number, "evaluating", 0.0
         fingerprint, contest = self._models.fingerprint(number), self._evaluations.contest(number)
         assert fingerprint is not None
+        found = self._evaluations.store(number, fingerprint, contest, self._results_of(contest, number, "evaluating"))
+        for event in found.as_events():
+            self._events.add(event)
+        self.status.rating = self._evaluations.rating_line(number)
+        for line in filter(None, (*found.lines(), self.status.rating)):
+            self._say(line)
+
+    def _contend(self, number: int) -> None:
+        champion, settings = self._playing.champion(number - 1), self._run.settings.selfplay
+        assert champion is not None
+        contest = self._evaluations.gate(number, champion)
+        points = contest.results_of(0, self._results_of(contest, number, "contending"))
+        match = count_results(contest.pairings[0].a.name, contest.pairings[0].b.name, points)
+        gate = Gate(round=number, champion=champion, games=match.games, score=match.score, needed=settings.gate)
+        write_gate(self._layout, gate)
+        self._events.add(as_event(number, match))
+        verdict = "plays from now on" if gate.is_passed else f"does not play: {gate.needed:.3f} are needed"
+        self._say(f"{match}; {match.a} {verdict}")
+
+    def _results_of(self, contest: Contest, number: int, phase: str) -> dict[int, Result]:
+        """What comes of a contest after round `number`, played by all workers."""
+        status, results = self.status, self._crew.results
+        status.round, status.phase, status.phase_share = number, phase, 0.0
         self._crew.begin_round(self._options.workers, trains=False)
-        results, what = self._crew.results, {"contest": msgspec.to_builtins(contest)}
+        what = {"contest": msgspec.to_builtins(contest)}
         while len(results) < contest.items:
             self._crew.hand_out(number, lambda: [item for item in range(contest.items) if item not in results], what)
             self._crew.take_all()
@@ -292,12 +323,13 @@ class Coordinator:
             status.phase_share = len(results) / max(1, contest.items)
             self._report()
         self._crew.let_go(number)
-        found = self._evaluations.store(number, fingerprint, contest, results)
-        for event in found.as_events():
-            self._events.add(event)
-        status.rating = self._evaluations.rating_line(number)
-        for line in filter(None, (*found.lines(), status.rating)):
-            self._say(line)
+        return dict(results)
+
+    def _champion_after(self, number: int) -> Path:
+        """The checkpoint of the round that plays after round `number`."""
+        champion = self._playing.champion(number)
+        assert champion is not None, "the plan decides that first"
+        return self._layout.model(champion)
 
     def _follow(self, started: float) -> None:
         """One look at the children and what they wrote, while a round is played."""

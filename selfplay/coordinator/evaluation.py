@@ -54,17 +54,7 @@ class EvaluationFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_matches(self) -> list[Match]:
         """Its matches, as the log says them."""
-        return [
-            Match(
-                round=self.round,
-                against=match.b,
-                score=match.score,
-                low=match.interval[0],
-                high=match.interval[1],
-                games=match.games,
-            )
-            for match in self.scores()
-        ]
+        return [as_event(self.round, match) for match in self.scores()]
 
     def as_events(self) -> list[AnyEvent]:
         """What the log says of it."""
@@ -113,6 +103,16 @@ class Evaluations:
             positions=settings.positions,
         )
 
+    def gate(self, number: int, champion: int) -> Contest:
+        """A round's match against the one that plays now."""
+        settings = self._settings.selfplay
+        return Contest(
+            pairings=(Pairing(a=self._entrant(number), b=self._entrant(champion)),),
+            games=settings.gate_games,
+            simulations=self._settings.search.simulations,
+            seed=settings.seed,
+        )
+
     def store(self, number: int, fingerprint: str, contest: Contest, results: dict[int, Result]) -> EvaluationFile:
         """Keep the results of all items."""
         info = self._rules.info
@@ -155,6 +155,12 @@ class Evaluations:
 
     def _entrant(self, number: int) -> Entrant:
         return Entrant(name=_name(number), spec=str(inference_twin(self._layout.model(number))))
+
+
+def as_event(number: int, match: MatchResult) -> Match:
+    """A match of a round's model, as the log says it."""
+    low, high = match.interval
+    return Match(round=number, against=match.b, score=match.score, low=low, high=high, games=match.games)
 
 
 def _name(number: int) -> str:

@@ -18,9 +18,10 @@ class Facts:
     """What is on disk."""
 
     newest_round: int | None  # newest round whose model is there
-    published: bool  # whether the model at the user's path is that model
+    published: bool  # whether the model at the user's path is the one that plays after that round
     open_round: int  # first round of which games or the model are missing, at most newest_round + 1
     missing_games: tuple[int, ...]  # numbers of its games that are not there
+    undecided: int | None = None  # first round whose model is there, but not whether it plays
     evaluated: bool = True  # whether the newest round's evaluation is there, or not wanted
 
 
@@ -30,8 +31,15 @@ class CreateModel:
 
 
 @dataclass(frozen=True)
+class Contend:
+    """Find out whether a round's model is to play, in runs with a gate."""
+
+    round: int
+
+
+@dataclass(frozen=True)
 class Publish:
-    """Copy the model of a round to the user's path."""
+    """Copy the model that plays after a round to the user's path."""
 
     round: int
 
@@ -63,13 +71,15 @@ class Done:
     """The run has all its rounds."""
 
 
-Step = CreateModel | Publish | Evaluate | Play | Train | Done
+Step = CreateModel | Contend | Publish | Evaluate | Play | Train | Done
 
 
 def next_step(facts: Facts, *, rounds: int) -> Step:
     """The one next thing to do until the run has `rounds` rounds. What earlier rounds lost comes first."""
     if facts.newest_round is None or facts.open_round == 0:
         return CreateModel()
+    if facts.undecided is not None:
+        return Contend(facts.undecided)
     if facts.open_round > facts.newest_round:
         if not facts.published:
             return Publish(facts.newest_round)

@@ -21,6 +21,8 @@ from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.network.card import ModelCard, check_game, read_onnx_card
+from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.batch_file import GameRecord, read_batch
 from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
@@ -63,10 +65,17 @@ def verify(layout: RunLayout, *, replay: float, seed: int) -> Iterator[str | Rep
         yield f"models: {number}/{numbers[-1]}"
         _check_model(layout, number, rules, cards, report)
     report.rounds = len(numbers)
+    playing = PlayingModels(layout, ModelsOnDisk(layout), is_gated=settings.selfplay.gate > 0)
+
+    def model_of_round(number: int) -> str | None:
+        champion = playing.champion(number)
+        return cards[champion].fingerprint if champion in cards else None
+
     places: dict[GameId, Path] = {}
-    yield from _check_batches(layout, settings, rules, cards, places, report)
+    identity = RunIdentity.of(settings, rules, model_of_round)
+    yield from _check_batches(layout, identity, places, report, trained=max(cards, default=0))
     if replay > 0.0 and places:
-        yield from _replay(layout, settings, rules, _chosen(places, replay, seed), report)
+        yield from _replay(layout, settings, playing, _chosen(places, replay, seed), report)
     yield report
 
 
@@ -100,14 +109,13 @@ def _check_model(layout: RunLayout, number: int, rules: Rules, cards: dict[int, 
 
 def _check_batches(
     layout: RunLayout,
-    settings: Settings,
-    rules: Rules,
-    cards: dict[int, ModelCard],
+    identity: RunIdentity,
     places: dict[GameId, Path],
     report: Report,
+    *,
+    trained: int,
 ) -> Iterator[str]:
-    """Every batch file; fills `places`: where each game lies."""
-    identity = RunIdentity.of(settings, rules, lambda number: cards[number].fingerprint if number in cards else None)
+    """Every batch file, and all games of the rounds up to `trained`; fills `places`: where each game lies."""
     files, looked_at = layout.batch_files(), 0
     collector = BatchCollector(lambda: files[looked_at - 1 : looked_at], identity)
     for looked_at, path in enumerate(files, start=1):
@@ -122,7 +130,7 @@ def _check_batches(
         if sweep.games_copied:
             report.problems.append(f"{path}: {sweep.games_copied} of its games are in another file too")
     report.games = len(places)
-    for number in range(1, max(cards, default=0) + 1):
+    for number in range(1, trained + 1):
         if lacking := collector.missing(number):
             report.problems.append(
                 f"round {number} was trained, but {len(lacking)} of its games are not there, first game {lacking[0]}"
@@ -137,12 +145,15 @@ def _chosen(places: dict[GameId, Path], share: float, seed: int) -> dict[GameId,
 
 
 def _replay(
-    layout: RunLayout, settings: Settings, rules: Rules, chosen: dict[GameId, Path], report: Report
+    layout: RunLayout, settings: Settings, playing: PlayingModels, chosen: dict[GameId, Path], report: Report
 ) -> Iterator[str]:
     """Play the chosen games again from their seeds."""
+    rules = load_rules(settings.game.name)
     for number in sorted({round_number for round_number, _ in chosen}):
         wanted = {game: path for (round_number, game), path in chosen.items() if round_number == number}
-        network, _ = load_network(inference_twin(layout.model(number - 1)), device=settings.selfplay.device)
+        champion = playing.champion(number - 1)
+        assert champion is not None, "games of a round whose model is not decided are not taken in"
+        network, _ = load_network(inference_twin(layout.model(champion)), device=settings.selfplay.device)
         evaluator = CachedEvaluator(network, actions=rules.info.num_actions, positions=settings.worker.cache_positions)
         lockstep = Lockstep(
             rules,

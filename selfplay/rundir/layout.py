@@ -5,6 +5,7 @@ data/run.lock                            held while a coordinator runs
 data/events.jsonl                        what happened, append only
 data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
 data/evaluations/round_0007.json         matches of a round's model, and its mistakes
+data/gates/round_0007.json               whether it plays from then on, in runs with a gate
 data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
 data/quarantine/                         what could not be read, each with a .reason.txt beside it
 data/logs/worker_3.log                   what a child process printed
@@ -52,6 +53,14 @@ class RunLayout:
     @property
     def evaluations(self) -> Path:
         return self.root / "evaluations"
+
+    @property
+    def gates(self) -> Path:
+        return self.root / "gates"
+
+    def gate(self, round_number: int) -> Path:
+        """The verdict on a round's model, in runs with a gate."""
+        return self.gates / f"round_{round_number:04d}.json"
 
     def evaluation(self, round_number: int) -> Path:
         """What was found out about a round's model."""

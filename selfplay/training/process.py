@@ -29,6 +29,7 @@ from selfplay.games.registry import load_rules
 from selfplay.network.card import check_game
 from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint, untrained
 from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.ahead import ahead
 from selfplay.samples.collector import RunIdentity
@@ -62,7 +63,8 @@ class TrainerService:
         self._layout = RunLayout(Path(setup.data))
         self._rules = load_rules(setup.settings.game.name)
         models = ModelsOnDisk(self._layout)
-        identity = RunIdentity.of(setup.settings, self._rules, models.fingerprint)
+        playing = PlayingModels(self._layout, models, is_gated=setup.settings.selfplay.gate > 0)
+        identity = RunIdentity.of(setup.settings, self._rules, playing.fingerprint)
         self._trainer: Trainer | None = None
         self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
 

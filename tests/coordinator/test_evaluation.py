@@ -4,12 +4,16 @@ from runs import TICTACTOE, train
 
 from selfplay.coordinator.evaluation import Evaluations, read_evaluation
 from selfplay.coordinator.run import RunRequest, open_run
+from selfplay.coordinator.verify import verify
 from selfplay.errors import RunError, UsageError
 from selfplay.games.registry import load_rules
+from selfplay.network.card import read_onnx_card
 from selfplay.rundir.event_types import Match, Mistakes
 from selfplay.rundir.events import EventReader
 from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import PlayingModels, read_gate
 from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import read_batch
 
 WITH_MATCHES = [
     *["--set=evaluation.every=2", "--match-games=10", "--set=evaluation.positions=20"],
@@ -91,3 +95,51 @@ def test_a_damaged_evaluation_says_what_to_do(tmp_path):
     run.layout.evaluation(1).write_bytes(msgspec.json.encode({**whole, "matches": [], "mistakes": []}))
     with pytest.raises(RunError, match="expected selfplay-evaluation 1"):
         Evaluations(run, load_rules("tictactoe")).ratings()
+
+
+GATED = ["--set", "selfplay.gate_games=10", "--set", "search.simulations=16"]
+
+
+def test_with_a_gate_only_rounds_that_win_play(tmp_path):
+    """A gate that nobody passes: round 0 plays all rounds. One that everybody passes: the run is as without one."""
+    train([*TICTACTOE, *GATED, "--set", "selfplay.gate=1"], tmp_path / "shut")
+    layout = RunLayout(tmp_path / "shut" / "data")
+    gates = [read_gate(layout, number) for number in (1, 2, 3)]
+    assert [(gate.round, gate.champion, gate.games, gate.is_passed) for gate in gates] == [
+        (number, 0, 10, False) for number in (1, 2, 3)
+    ]
+    models = ModelsOnDisk(layout)
+    batches = [read_batch(path) for path in layout.batch_files()]
+    assert {batch.model for batch in batches} == {models.fingerprint(0)}, "who does not win does not play"
+    assert models.fingerprint(3) != models.fingerprint(2), "but learns"
+    assert read_onnx_card(tmp_path / "shut" / "model.onnx").round == 0, "the one that plays is published"
+    assert list(verify(layout, replay=0.1, seed=0))[-1].problems == []
+
+    train([*TICTACTOE, *GATED, "--set", "selfplay.gate=1e-9"], tmp_path / "open")
+    train([*TICTACTOE, *GATED], tmp_path / "none")
+    passed, free = RunLayout(tmp_path / "open" / "data"), RunLayout(tmp_path / "none" / "data")
+    assert ModelsOnDisk(passed).fingerprint(3) == ModelsOnDisk(free).fingerprint(3)
+    assert not free.gates.exists()
+
+
+def test_a_run_with_a_gate_is_the_same_with_any_workers_and_after_crashes(tmp_path):
+    arguments = [*TICTACTOE, *GATED, "--set", "selfplay.gate=0.5"]
+    train([*arguments, "--workers", "1", "--engine", "inline"], tmp_path / "one")
+    one = RunLayout(tmp_path / "one" / "data")
+    train([*arguments, "--workers", "3", "--rounds", "2"], tmp_path / "three")
+    three = RunLayout(tmp_path / "three" / "data")
+    for path in (three.gate(1), three.gate(2), *three.batch_files()[-2:]):
+        path.unlink()
+    train([*arguments, "--workers", "2"], tmp_path / "three")
+    for number in (1, 2, 3):
+        assert one.gate(number).read_bytes() == three.gate(number).read_bytes()
+        assert ModelsOnDisk(one).fingerprint(number) == ModelsOnDisk(three).fingerprint(number)
+
+
+@pytest.mark.parametrize("content", ["{", '{"round": 2, "champion": 0, "games": 2, "score": 1, "needed": 0.5}'])
+def test_a_damaged_verdict_says_what_to_do(tmp_path, content):
+    layout = RunLayout(tmp_path)
+    layout.gates.mkdir()
+    layout.gate(1).write_text(content)
+    with pytest.raises(RunError, match=r"round_0001\.json: .*delete it, and its match is played again"):
+        PlayingModels(layout, ModelsOnDisk(layout), is_gated=True).champion(1)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from selfplay.coordinator.plan import (
     Attempt,
+    Contend,
     CreateModel,
     Done,
     Evaluate,
@@ -34,6 +35,7 @@ from selfplay.settings import EvaluationSettings
         (Facts(3, True, 1, (4,)), Play(1, (4,))),
         (Facts(3, True, 0, ()), CreateModel()),
         (Facts(1, True, 2, (0, 1), evaluated=False), Evaluate(1)),
+        (Facts(2, False, 1, (), undecided=1), Contend(1)),
         (Facts(2, True, 3, (0, 1), evaluated=False), Evaluate(2)),
         (Facts(1, False, 2, (0, 1), evaluated=False), Publish(1)),
         (Facts(3, True, 1, (4,), evaluated=False), Play(1, (4,))),
