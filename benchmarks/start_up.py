@@ -1,9 +1,10 @@
 """What goes by before and between the work: imports, first games, the step from one round to the next, idle cores.
 
-    python benchmarks/start_up.py                    about 3 minutes
+    python benchmarks/start_up.py                                            about 3 minutes
+    python benchmarks/start_up.py --preset connect4-30min --rounds 20        about 6
 
 Imports and first simulations in new processes, several times, with a warm kernel cache. Then a run of Connect Four with
-its preset, from nothing, by its event log: seconds from the command to the first round that is handed out; what a round
+a preset, from nothing, by its event log: seconds from the command to the first round that is handed out; what a round
 boundary costs, from the last game of a round to its training and from its end to the next games; and the share of the
 cores' time that nothing of the run used.
 """
@@ -43,13 +44,14 @@ def import_seconds(module: str) -> float:
     return time.perf_counter() - start
 
 
-def measure_run(rounds: int) -> dict[str, Any]:
+def measure_run(preset: str, rounds: int) -> dict[str, Any]:
     """A run from nothing, by its event log."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         command = [SELFPLAY, "train", "connect4", "--rounds", rounds, "--data", data, "--model", data / "model.pt"]
         began = time.time()
-        subprocess.run([*map(str, command), "--match-games", "0"], check=True, stdout=subprocess.DEVNULL)
+        command += ["--preset", preset, "--match-games", 0]
+        subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
         events = list(EventReader(data / "events.jsonl"))
     first = next(event.time for event in events if isinstance(event, Playing)) - began
     boundaries, last_end, laps = [], None, []
@@ -66,6 +68,7 @@ def measure_run(rounds: int) -> dict[str, Any]:
     cores = next(event.cores for event in events if isinstance(event, Started))
     span = cores * sum(lap.span_seconds for lap in laps)
     return {
+        "preset": preset,
         "rounds": rounds,
         "first_round_seconds": figure([first]),
         "boundary_seconds": figure(boundaries),
@@ -78,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7, help="processes for each import (default 7)")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of the run (default 20)")
+    parser.add_argument("--preset", default="connect4")
     arguments = parser.parse_args()
     console = Console(stderr=True, width=100)
     imports = {}
@@ -85,7 +89,7 @@ def main() -> None:
         import_seconds(module)
         imports[f"{name}_seconds"] = figure([import_seconds(module) for _ in range(arguments.turns)])
         console.print(f"import {module}: {imports[f'{name}_seconds']['median']:.2f} s")
-    run = measure_run(arguments.rounds)
+    run = measure_run(arguments.preset, arguments.rounds)
     first, boundary, idle = (run[key]["median"] for key in ("first_round_seconds", "boundary_seconds", "share_idle"))
     console.print(
         f"run of {run['rounds']} rounds on {usable_cores()} cores: first round handed out after {first:.1f} s, a round "
