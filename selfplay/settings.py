@@ -95,6 +95,18 @@ class SearchSettings(Group, frozen=True):
         int,
         Meta(description="most random plies of such a game: one to so many, each number as likely", ge=1, le=10_000),
     ] = 8
+    full_share: Annotated[
+        float,
+        Meta(
+            description="puct: share of moves that are searched in full and learnt from; the others are played "
+            "quickly, so that games bring their outcomes sooner (playout cap randomisation); 1 = all",
+            gt=0,
+            le=1,
+        ),
+    ] = 1.0
+    quick_simulations: Annotated[
+        int, Meta(description="visits of the root of those other moves, which have no noise", ge=1, le=1_000_000)
+    ] = 16
     reuse_tree: Annotated[bool, Meta(description="puct: keep the chosen action's subtree for the next move")] = True
     win_in_one: Annotated[
         bool,

@@ -56,13 +56,14 @@ def _show(batch: Batch, game: GameRecord, spec: str) -> None:
     from selfplay.samples.batch_file import RESULTS, check_game_record
 
     rules = load_rules(spec)
-    states, known = check_game_record(game, rules)
+    states, known = check_game_record(game, rules, has_short_searches=True)
     for ply, move in enumerate(game.moves):
         pairs = list(zip(game.policies[ply][::2], game.policies[ply][1::2], strict=True))
         total = sum(weight for _, weight in pairs)
         best = sorted(pairs, key=lambda pair: -pair[1])[:5]
         shares = ", ".join(f"{rules.action_name(action)} {weight / total:.0%}" for action, weight in best)
-        found = f"value {game.values[ply]:+.2f}, visits {shares}" if total else "a random opening"
+        found = f"value {game.values[ply]:+.2f}, " + (f"visits {shares}" if total else "a quick search")
+        found = "a random opening" if ply < game.opening else found
         click.echo(f"\n{rules.draw(states[ply])}")
         click.echo(f"ply {ply + 1}, player {known.to_move[ply] + 1}: {found}; plays {rules.action_name(move)}")
     final = rules.replay(game.moves)[0][-1]

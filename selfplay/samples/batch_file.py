@@ -17,7 +17,8 @@ One object; its `games` stand one per line. Planes are never stored: they are re
       opening    int           so many plies at the start were random, not searched: nothing is to be learnt there
       moves      list of int   actions, from the start to the end
       policies   list of lists per move: action, weight, action, weight, … in order of action; weight = visits of
-                               the root's action (a whole number above 0); empty in the opening
+                               the root's action (a whole number above 0); empty in the opening, and
+                               where the search was short: nothing is to be learnt there
       values     list of float per move: root value seen by the player to move, -1 to 1, rounded to 4 places; 0 in the
                                opening
       simulations list of int  per move: simulations made for it (reused visits are not counted)
@@ -147,8 +148,13 @@ def game_seed(run_seed: int, round_number: int, number: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(11))
 
 
-def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]:
+def check_game_record(game: GameRecord, rules: Rules, *, has_short_searches: bool = False) -> tuple[States, Advanced]:
     """Replay a game; the states before each move [plies] and what is known of them.
+
+    Args:
+        game: the record.
+        rules: its game.
+        has_short_searches: whether plies behind the opening may be without a policy.
 
     Raises `BatchError` where the record disagrees with itself or with the rules.
     """
@@ -174,8 +180,9 @@ def check_game_record(game: GameRecord, rules: Rules) -> tuple[States, Advanced]
         raise BatchError(f"game {game.number} says outcome {game.outcome}, its moves lead to {outcome}")
     if game.opening >= plies or any(game.policies[: game.opening]):
         raise BatchError(f"game {game.number} has {plies} moves, of which the first {game.opening} were not searched")
-    if not _policies_are_good(game.policies[game.opening :], known.legal[game.opening :]):
-        for ply in range(game.opening, plies):  # says which, and why
+    plies_learnt = [ply for ply in range(game.opening, plies) if game.policies[ply] or not has_short_searches]
+    if not _policies_are_good([game.policies[ply] for ply in plies_learnt], known.legal[plies_learnt]):
+        for ply in plies_learnt:  # says which, and why
             _check_policy(game, ply, game.policies[ply], known.legal[ply])
     return states[:-1], Advanced._make(column[:-1] for column in known)
 
@@ -185,6 +192,11 @@ def outcome_for_first(known: Advanced, plies: int) -> int:
     last_mover = int(known.to_move[plies - 1])
     last = int(known.outcomes[plies])
     return last if last_mover == 0 else -last
+
+
+def plies_to_learn(game: GameRecord) -> npt.NDArray[np.int64]:
+    """Plies whose search was in full: those with a policy."""
+    return np.array([ply for ply, policy in enumerate(game.policies) if policy], np.int64)
 
 
 def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
@@ -205,6 +217,8 @@ def _policies_are_good(policies: list[list[int]], legal: npt.NDArray[np.bool_]) 
     """What `_check_policy` asks of each ply, for all at once: a run's coordinator asks it of every game."""
     if any(len(policy) == 0 or len(policy) % 2 for policy in policies):
         return False
+    if not policies:
+        return True
     pairs, actions, weights = flat_policies(policies)
     plies = np.repeat(np.arange(len(policies)), pairs)
     is_rising = (np.diff(actions) > 0) | (np.diff(plies) > 0)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -177,7 +178,7 @@ class BatchCollector:
         expected = {
             "game": (batch.game, info.name),
             "rules": (batch.rules, info.rules_hash),
-            "search": (OLDER["search"] | batch.search, msgspec.to_builtins(identity.search)),
+            "search": (_with_defaults(batch.search), msgspec.to_builtins(identity.search)),
             "model": (batch.model, model or batch.model),
         }
         for name, (found, wanted) in expected.items():
@@ -191,7 +192,7 @@ class BatchCollector:
             raise BatchError(f"it holds game {record.number}, a round has {identity.games_per_round}")
         if record.seed != game_seed(identity.seed, round_number, record.number):
             raise BatchError(f"game {record.number} has seed {record.seed}, which is not this run's")
-        states, known = check_game_record(record, identity.rules)
+        states, known = check_game_record(record, identity.rules, has_short_searches=identity.search.full_share < 1.0)
         return CheckedGame((round_number, record.number), record, _digest(record), states, known)
 
     def _is_new(self, game: CheckedGame) -> bool:
@@ -214,6 +215,15 @@ def quarantine(rejected: Rejected, folder: Path) -> Path:
     rejected.path.rename(target)
     write_atomically(target.with_suffix(".reason.txt"), f"{rejected.path}: {rejected.reason}\n".encode())
     return target
+
+
+def _with_defaults(search: dict[str, Any]) -> dict[str, Any]:
+    """The search settings of a file that may be older than some of them."""
+    try:
+        known = msgspec.convert(OLDER["search"] | search, SearchSettings)
+    except msgspec.ValidationError:  # an unknown setting, or one out of range: not this run's
+        return search
+    return dict(msgspec.to_builtins(known))
 
 
 def _digest(record: GameRecord) -> bytes:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from selfplay.errors import BatchError
 from selfplay.games.symmetry import tables
+from selfplay.samples.batch_file import plies_to_learn
 from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
 from selfplay.samples.positions import Positions, dense, joined, piece, positions_of, sparse
 from selfplay.samples.weights import merge_duplicates, position_weights
@@ -71,7 +72,7 @@ class TrainingDataPool:
         self._places: dict[GameId, _Place] = {}  # of the games before, in order of their numbers
         self._positions: Positions | None = None  # of these games
         self._lengths: dict[GameId, int] = {}  # positions of every game there is
-        self._openings: dict[GameId, int] = {}  # plies before the first of them
+        self._plies: dict[GameId, npt.NDArray[np.uint16]] = {}  # plies before each of them
         self._boards, self._actions = tables(identity.rules.info.symmetries)
 
     def collect(self) -> int:
@@ -80,8 +81,8 @@ class TrainingDataPool:
         for sweep in self._collector.sweeps():
             for game in sweep.games:
                 self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
-                self._lengths[game.id] = len(game.states) - game.record.opening
-                self._openings[game.id] = game.record.opening
+                self._plies[game.id] = plies_to_learn(game.record).astype(np.uint16)
+                self._lengths[game.id] = len(self._plies[game.id])
         return len(self._lengths) - before
 
     def window(self, round_number: int) -> Window:
@@ -111,7 +112,7 @@ class TrainingDataPool:
         weight = position_weights(
             self._settings,
             games=np.repeat(np.arange(len(chosen)), lengths[first:]),
-            plies=np.concatenate([self._openings[game] + np.arange(self._lengths[game]) for game in chosen]),
+            plies=np.concatenate([self._plies[game] for game in chosen]),
             outcomes=positions.outcome,
         )
         if self._settings.duplicates != 1.0:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from selfplay.games.game import States
 from selfplay.kernels import kernel
-from selfplay.samples.batch_file import GameRecord, flat_policies
+from selfplay.samples.batch_file import GameRecord, flat_policies, plies_to_learn
 from selfplay.samples.collector import CheckedGame
 
 
@@ -29,16 +29,16 @@ class Positions(NamedTuple):
 
 
 def positions_of(game: CheckedGame, *, value_lambda: float) -> Positions:
-    """A game's positions, one before each move that was searched."""
-    record, searched = game.record, slice(game.record.opening, None)
-    pairs, actions, weights = flat_policies(record.policies[searched])
-    sums = np.add.reduceat(weights, np.cumsum(pairs) - pairs)
+    """A game's positions, one before each move that was searched in full."""
+    record, plies = game.record, plies_to_learn(game.record)
+    pairs, actions, weights = flat_policies([record.policies[ply] for ply in plies])
+    sums = np.bincount(np.repeat(np.arange(len(plies)), pairs), weights, len(plies))
     return Positions(
-        game.states[searched],
+        game.states[plies],
         pairs.astype(np.int32),
         actions.astype(_narrow(game.known.legal.shape[1])),
         (weights / np.repeat(sums, pairs)).astype(np.float32),
-        value_targets(record, game.known.to_move, value_lambda)[searched],
+        value_targets(record, game.known.to_move, value_lambda)[plies],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from selfplay.errors import UsageError
 from selfplay.games.game import GameInfo
 from selfplay.search.gumbel import Gumbel
 from selfplay.search.puct import Puct
@@ -12,7 +13,12 @@ from selfplay.settings import SearchSettings
 
 
 def self_play_method(settings: SearchSettings, info: GameInfo) -> SearchMethod:
-    """The method with all its exploration."""
+    """The method with all its exploration. Raises `UsageError` where settings do not go together."""
+    if settings.method == "gumbel" and settings.full_share < 1.0:
+        raise UsageError(
+            f"search.full_share = {settings.full_share} does not go with search.method = gumbel, whose plan needs all "
+            "simulations: leave it at 1"
+        )
     return Gumbel(settings, actions=info.num_actions) if settings.method == "gumbel" else Puct(settings)
 
 

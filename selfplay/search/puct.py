@@ -36,8 +36,10 @@ class PuctConstants(NamedTuple):
 @kernel
 def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
     """The live action with the highest score; the lowest-numbered of equals. Noise counts at the root only."""
-    visits, total, value, visited_prior = 0, tree.value[game, node], 0.0, 0.0
+    visits, total, value, visited_prior, noise = 0, tree.value[game, node], 0.0, 0.0, 0.0
     for action in range(tree.visits.shape[2]):
+        if node == 0 and tree.noise[game, action] > 0.0:
+            noise = constants.noise_fraction
         if tree.live[game, node, action] and tree.visits[game, node, action] > 0:
             visits += tree.visits[game, node, action]
             total += tree.value_sum[game, node, action]
@@ -46,7 +48,6 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
     unvisited = value - constants.fpu_reduction * math.sqrt(visited_prior)
     exploration = constants.c_puct + math.log((visits + constants.c_puct_base + 1) / constants.c_puct_base)
     exploration *= math.sqrt(max(visits, 1))
-    noise = constants.noise_fraction if node == 0 else 0.0
     best, best_score = -1, -np.inf
     for action in range(tree.visits.shape[2]):
         if not tree.live[game, node, action]:

@@ -107,6 +107,11 @@ class Search:
         """Let the method prepare the root (noise and the like) at this ply, from the game's own generator."""
         self.method.begin_move(self._simulator.tree, slot, ply=ply, legal=legal, rng=rng)
 
+    def hurry(self, slot: int, simulations: int) -> None:
+        """Search for this move with at most so many visits of the root."""
+        left = self._simulator.steps_left
+        left[slot] = max(0, left[slot] - max(0, self.simulations - simulations))
+
     def step(self) -> int:
         """Search on in every unfinished slot, up to its next new position; the number of simulations made."""
         return self._simulator.step(self.method.constants)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
@@ -44,6 +45,7 @@ class _Seat:
     policies: list[list[int]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     simulations: list[int] = field(default_factory=list)
+    is_quick: bool = False  # the search for the next move is short: nothing is to be learnt from it
 
     def __post_init__(self) -> None:
         self.opening = len(self.moves)
@@ -106,9 +108,9 @@ class Lockstep:
         seed = game_seed(self._run_seed, self._round, number)
         rng = np.random.default_rng(seed)
         opening = random_opening(self._rules, self._draw_plies(rng), rng)
-        self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
+        self._seats[slot] = seat = _Seat(number, seed, rng, opening.to_move, opening.moves)
         self.search.put(slot, opening.state)
-        self.search.explore(slot, ply=len(opening.moves), legal=opening.legal, rng=rng)
+        self._begin_move(slot, seat, opening.legal)
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         """Random plies that a game begins with."""
@@ -117,6 +119,15 @@ class Lockstep:
             return 0
         return int(rng.integers(1, settings.opening_plies + 1))
 
+    def _begin_move(self, slot: int, seat: _Seat, legal: npt.NDArray[np.bool_]) -> None:
+        """Prepare the search for a move: in full, or quickly (playout cap randomisation, Wu 2019, 3.1)."""
+        settings = self._settings
+        seat.is_quick = settings.full_share < 1.0 and seat.rng.random() >= settings.full_share
+        if seat.is_quick:
+            self.search.hurry(slot, settings.quick_simulations)
+        else:
+            self.search.explore(slot, ply=len(seat.moves), legal=legal, rng=seat.rng)
+
     def _make_move(self, slot: int) -> GameRecord | None:
         """Record what the search found, play, and either finish the game or search on."""
         seat = self._seats[slot]
@@ -124,7 +135,7 @@ class Lockstep:
         action, target = self.search.decide(slot, len(seat.moves), seat.rng)
         left = self.search.advance(slot, action)
         seat.moves.append(action)
-        seat.policies.append(sparse_policy(target))
+        seat.policies.append([] if seat.is_quick else sparse_policy(target))
         seat.simulations.append(left.simulations)
         seat.values.append(round(left.value, _VALUE_PLACES))
         if left.outcome != ONGOING:
@@ -135,7 +146,7 @@ class Lockstep:
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
         seat.to_move = left.to_move
-        self.search.explore(slot, ply=len(seat.moves), legal=left.live, rng=seat.rng)
+        self._begin_move(slot, seat, left.live)
         return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:

@@ -191,8 +191,9 @@ def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
             check_game_record(game, tictactoe)
 
 
-def test_the_window_holds_only_what_was_searched(folder, tictactoe):
-    search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3)
+@pytest.mark.parametrize("full_share", [1.0, 0.4])
+def test_the_window_holds_only_what_was_searched(folder, tictactoe, full_share):
+    search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3, full_share=full_share)
     evaluator = CachedEvaluator(UniformEvaluator(), actions=9, positions=64)
     lockstep = Lockstep(tictactoe, evaluator, search, slots=8, run_seed=SEED, round_number=1)
     games = sorted((game for game in lockstep.play(range(GAMES)) if game), key=lambda game: game.number)
@@ -201,7 +202,8 @@ def test_the_window_holds_only_what_was_searched(folder, tictactoe):
     pool = TrainingDataPool(lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings())
     assert pool.collect() == GAMES
     window = pool.window(1)
-    searched = sum(len(game.moves) - game.opening for game in games)
+    searched = sum(bool(policy) for game in games for policy in game.policies)
+    assert (searched < sum(len(game.moves) - game.opening for game in games)) == (full_share < 1)
     assert len(window.weight) == window.new_positions == searched
     assert searched < sum(len(game.moves) for game in games)
     for samples in pool.minibatches(window, steps=3, rng=np.random.default_rng(0)):

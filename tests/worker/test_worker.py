@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from toys import HashEvaluator
 
-from selfplay.errors import GameError, ModelError
+from selfplay.errors import BatchError, GameError, ModelError, UsageError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
@@ -63,6 +64,39 @@ def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, method
         assert not any(game.policies[: game.opening] + game.simulations[: game.opening])
         assert all(game.policies[game.opening :])
         assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
+
+
+def test_quick_moves_are_played_and_not_learnt(connect4):
+    search = msgspec.structs.replace(SEARCH, full_share=0.25, quick_simulations=5, solver=False, opening_share=0.3)
+    games = play(connect4, range(60), slots=16, search=search)
+    plies = [(game, ply) for game in games.values() for ply in range(game.opening, len(game.moves))]
+    full = [bool(game.policies[ply]) for game, ply in plies]
+    assert 0.20 < np.mean(full) < 0.30, "a quarter of some 1,500 plies, four standard errors either side"
+    for game, ply in plies:
+        if game.policies[ply]:
+            assert sum(game.policies[ply][1::2]) == SEARCH.simulations
+        else:
+            assert game.simulations[ply] <= 5
+    for number, game in games.items():
+        check_game_record(game, connect4, has_short_searches=True)
+        assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
+    with pytest.raises(BatchError, match="is not pairs of rising actions"):
+        check_game_record(games[0], connect4)
+
+
+def test_a_quick_move_is_searched_as_one_without_noise(connect4):
+    """All moves quick: the same game as where every search is that short and has no noise."""
+    calm = msgspec.structs.replace(
+        SEARCH, simulations=9, noise_fraction=0.0, temperature=0.0, late_temperature=0.0, reuse_tree=False
+    )
+    quick = msgspec.structs.replace(calm, simulations=20, noise_fraction=0.9, full_share=1e-12, quick_simulations=9)
+    first, second = (play(connect4, [3], slots=1, search=each)[3] for each in (quick, calm))
+    assert (first.moves, first.values) == (second.moves, second.values)
+
+
+def test_gumbel_has_no_quick_moves(connect4):
+    with pytest.raises(UsageError, match=r"does not go with search\.method = gumbel"):
+        play(connect4, range(1), slots=1, search=msgspec.structs.replace(SEARCH, method="gumbel", full_share=0.5))
 
 
 def test_games_of_a_round_differ(connect4):
