@@ -1,0 +1,324 @@
+"""What each idea for learning is worth on Connect Four, against perfect play, at a fixed budget.
+
+    python benchmarks/learning.py runs --minutes 6 --seeds 0 1 --positions FOLDER --data runs
+    python benchmarks/learning.py runs --only "half the passes" "Gumbel" --minutes 6 --positions FOLDER --data runs
+    python benchmarks/learning.py targets --data data
+    python benchmarks/learning.py networks --data data --positions FOLDER
+
+`runs` trains from nothing with the preset, and with one thing changed at a time, each for so many minutes with each
+seed, and counts mistakes on the six public test sets (see connect4_strength.py) with 0 and 64 simulations. It takes
+hours, goes on where it was stopped, and measures no run twice. `targets` holds what a run's newest round learns from,
+and what its model makes of it, against perfect play, ply by ply: whether the targets are wrong, or not learnt.
+`networks` trains other networks from nothing on the newest window of a run: what the same games can teach to whom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from connect4_strength import SETS, Spent, answered, shares, train
+from machine import facts
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from selfplay.arena.oracle import open_oracle
+from selfplay.arena.player import open_model
+from selfplay.arena.positions import PositionSet
+from selfplay.config import settings_of_run
+from selfplay.games.game import Rules
+from selfplay.games.registry import load_rules
+from selfplay.network.checkpoint import network_shape
+from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet
+from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import GameRecord, read_batch
+from selfplay.samples.collector import RunIdentity
+from selfplay.samples.pool import TrainingDataPool
+from selfplay.samples.positions import value_targets
+from selfplay.settings import NetworkSettings
+from selfplay.training.loss import outcome_losses, policy_losses
+
+PRESET = "connect4-30min"
+# What is changed, and where the idea comes from.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "the preset": (),
+    "no random openings": ("search.opening_share=0",),
+    "openings to 19 plies": ("search.opening_plies=19",),
+    "all games from openings": ("search.opening_share=1",),
+    "temperature as in AlphaZero": ("search.temperature_plies=42",),
+    "outcomes alone": ("training.value_lambda=1",),  # AlphaZero
+    "lambda 0.8": ("training.value_lambda=0.8",),
+    "half the passes": ("training.passes=1.25",),
+    "twice the passes": ("training.passes=5",),
+    "half the window": ("training.window_start=30000",),
+    "twice the window": ("training.window_start=120000",),
+    "half the step size": ("training.learning_rate=0.002",),
+    "twice the step size": ("training.learning_rate=0.008",),
+    "short average": ("training.average_decay=0.98",),
+    "value counts twice": ("training.value_weight=2",),
+    "duplicates made one": ("training.duplicates=0.5",),
+    "32 simulations": ("search.simulations=32",),
+    "128 simulations": ("search.simulations=128",),
+    "Gumbel": ("search.method=gumbel", "search.simulations=32", "search.gumbel_scale=0.3"),  # Danihelka et al. 2022
+    "quick moves": ("search.full_share=0.25", "search.simulations=128"),  # Wu 2019, 3.1
+    "no solver": ("search.solver=false",),
+    "4 x 32": ("network.blocks=4", "network.channels=32"),
+    "8 x 64": ("network.blocks=8",),
+    "5 x 96": ("network.channels=96",),
+    "a gate": ("selfplay.gate=0.55", "selfplay.gate_games=100"),  # AlphaGo Zero
+}
+PLIES = (0, 6, 10, 14, 18, 22, 26, 30, 42)  # of the bins of `targets`
+GAMES_LOOKED_AT = 600
+STEPS = 2000
+console = Console(stderr=True, width=120)
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+
+def runs(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Every variant with every seed."""
+    rules = load_rules("connect4")
+    sets = test_sets(arguments.positions, rules, arguments.data)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for seed in arguments.seeds:
+        for name in arguments.only or VARIANTS:
+            folder = arguments.data / f"{name.replace(' ', '_')}_{arguments.minutes:g}_{seed}"
+            notes = folder / "learnt.json"
+            if not notes.exists():
+                notes.write_text(json.dumps(one_run(folder, VARIANTS[name], seed, arguments, rules, sets)))
+            found.setdefault(name, []).append(json.loads(notes.read_text()))
+            show(found)
+    return {"minutes": arguments.minutes, "seeds": arguments.seeds, "preset": PRESET, "runs": found}
+
+
+def one_run(
+    folder: Path,
+    changes: tuple[str, ...],
+    seed: int,
+    arguments: argparse.Namespace,
+    rules: Rules,
+    sets: list[PositionSet],
+) -> dict[str, Any]:
+    """One variant with one seed: trained and measured."""
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = argparse.Namespace(minutes=arguments.minutes, preset=PRESET, seed=seed, workers="auto", set=list(changes))
+    spent: Spent = train(asked, folder)
+    measured = shares(open_model(folder / "model.pt", rules, simulations=None), rules, sets, (0, 64))
+    rounds = max(RunLayout(folder / "data").rounds_with_models())
+    return {"settings": changes, "seed": seed, "seconds": round(spent.seconds), "rounds": rounds, "sets": measured}
+
+
+def show(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Means over seeds: of all sets, and of each with 64 simulations."""
+    table = Table(title="Mistakes, % of 1,000 positions", box=SIMPLE_HEAD)
+    for column in ("", "seeds", "rounds", "policy", "64 sim.", "values", *SETS):
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for name, measured in found.items():
+        cells = [name, str(len(measured)), f"{np.mean([run['rounds'] for run in measured]):.0f}"]
+        cells += [f"{100 * mean_of(measured, SETS, simulations):.2f}" for simulations in ("0", "64")]
+        errors = [run["sets"][each]["value_error"] for run in measured for each in SETS]
+        cells.append(f"{np.mean(errors):.3f}")
+        table.add_row(*cells, *(f"{100 * mean_of(measured, (each,), '64'):.1f}" for each in SETS))
+    console.print(table)
+
+
+def mean_of(measured: list[dict[str, Any]], sets: tuple[str, ...], simulations: str) -> float:
+    """Mean share of mistakes over runs and sets."""
+    return float(np.mean([run["sets"][each]["mistakes"][simulations] for run in measured for each in sets]))
+
+
+def test_sets(folder: Path, rules: Rules, kept_in: Path) -> list[PositionSet]:
+    """The six sets with their answers."""
+    kept_in.mkdir(parents=True, exist_ok=True)
+    oracle = open_oracle(rules)
+    return [answered(folder / f"Test_{name}", rules, oracle, kept_in) for name in SETS]
+
+
+# --- targets -------------------------------------------------------------------------------------------------------
+
+
+def targets(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the newest round's games say of positions, what they teach, and what the model says, against the truth."""
+    layout = RunLayout(arguments.data)
+    settings = settings_of_run(layout.settings)
+    rules, newest = load_rules(settings.game.name), max(layout.rounds_with_models())
+    oracle, rng = open_oracle(rules), np.random.default_rng(0)
+    games = [game for path in layout.batch_files() for game in games_of(path, newest)]
+    rows: list[tuple[int, float, float, float, int]] = []
+    states = []
+    with console.status("solving") as status:
+        for place in rng.permutation(len(games))[:GAMES_LOOKED_AT]:
+            game = games[place]
+            replayed, known = rules.replay(game.moves)
+            taught = value_targets(game, known.to_move[:-1], settings.training.value_lambda)
+            plies = np.arange(game.opening, len(game.moves))
+            for ply in rng.choice(plies, size=min(3, len(plies)), replace=False):
+                truth = int(oracle.outcomes(game.moves[:ply]).max())
+                outcome = game.outcome if known.to_move[ply] == 0 else -game.outcome
+                rows.append((int(ply), outcome, float(taught[ply, 0] - taught[ply, 2]), game.values[ply], truth))
+                states.append(replayed[ply : ply + 1])
+            status.update(f"solving: {len(rows)} positions")
+    judged = open_model(layout.model(newest), rules, simulations=1).glance(np.concatenate(states)).values
+    plies, *said, truth = np.array(rows).T
+    columns = dict(zip(("outcome", "target", "search", "network"), [*said, judged], strict=True))
+    table = Table(title=f"Mean squared error against perfect play, round {newest}", box=SIMPLE_HEAD)
+    for name in ("plies", "positions", *columns):
+        table.add_column(name, justify="right")
+    found = []
+    for low, high in pairwise(PLIES):
+        inside = (plies >= low) & (plies < high)
+        if inside.any():
+            errors = {name: float(((column - truth)[inside] ** 2).mean()) for name, column in columns.items()}
+            found.append({"plies": [low, high], "positions": int(inside.sum()), **errors})
+            table.add_row(f"{low} to {high - 1}", str(inside.sum()), *(f"{error:.3f}" for error in errors.values()))
+    console.print(table)
+    return {"round": newest, "errors": found}
+
+
+def games_of(path: Path, newest: int) -> list[GameRecord]:
+    """The games of a batch file, if it is of that round."""
+    batch = read_batch(path)
+    return batch.games if batch.round == newest else []
+
+
+# --- networks ------------------------------------------------------------------------------------------------------
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels scaled and shifted by what the whole board holds (Hu et al. 2018, as in Leela Chess Zero)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, channels // 4), nn.Linear(channels // 4, 2 * channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scale, shift = self.excite(torch.relu(self.squeeze(features.mean((2, 3))))).chunk(2, 1)
+        scaled: Tensor = features * torch.sigmoid(scale)[:, :, None, None] + shift[:, :, None, None]
+        return scaled
+
+
+class SqueezeNet(ResNet):
+    """The network with squeeze and excitation in every block."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__(shape)
+        for block in self.tower:
+            assert isinstance(block, ResidualBlock)
+            block.second.append(SqueezeExcitation(shape.settings.channels))
+
+
+class Blind(ResNet):
+    """The network without the planes that say who began and which row a cell is in."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        seen = planes.clone()
+        seen[:, 2:] = 0
+        return super().forward(seen)
+
+
+NETWORKS: dict[str, tuple[type[ResNet], dict[str, int]]] = {
+    "4 x 32": (ResNet, {"blocks": 4, "channels": 32}),
+    "4 x 32, stones alone": (Blind, {"blocks": 4, "channels": 32}),
+    "4 x 32, squeeze and excitation": (SqueezeNet, {"blocks": 4, "channels": 32}),
+    "4 x 32, heads twice as wide": (
+        ResNet,
+        {"blocks": 4, "channels": 32, "value_channels": 32, "policy_channels": 32, "value_hidden": 128},
+    ),
+    "8 x 32": (ResNet, {"blocks": 8, "channels": 32}),
+    "3 x 64": (ResNet, {"blocks": 3, "channels": 64}),
+    "5 x 64": (ResNet, {"blocks": 5, "channels": 64}),
+    "5 x 64, stones alone": (Blind, {"blocks": 5, "channels": 64}),
+    "5 x 96": (ResNet, {"blocks": 5, "channels": 96}),
+}
+
+
+def networks(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Every network, trained for so many steps on the same window, in 32 bits and one thread."""
+    torch.set_num_threads(1)
+    layout = RunLayout(arguments.data)
+    settings = settings_of_run(layout.settings)
+    rules, newest = load_rules(settings.game.name), max(layout.rounds_with_models())
+    sets = test_sets(arguments.positions, rules, arguments.data)
+    pool = TrainingDataPool(
+        layout.batch_files, RunIdentity.of(settings, rules, ModelsOnDisk(layout).fingerprint), settings.training
+    )
+    pool.collect()
+    window = pool.window(newest)
+    found = {}
+    for name, (kind, sizes) in NETWORKS.items():
+        shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
+        torch.manual_seed(0)
+        network, began = kind(shape), time.perf_counter()
+        batches = pool.minibatches(window, steps=arguments.steps, rng=np.random.default_rng(0))
+        fit(network, batches, settings.training.learning_rate, arguments.steps)
+        measured = judge(network.eval(), rules, sets)
+        found[name] = {"seconds": round(time.perf_counter() - began), **measured}
+        console.print(
+            f"{name}: {found[name]['seconds']} s, mistakes of the policy {measured['mistakes']:.2%}, error of the "
+            f"values {measured['value_error']:.3f}"
+        )
+    return {"round": newest, "window": len(window.weight), "steps": arguments.steps, "networks": found}
+
+
+def fit(network: ResNet, batches: Any, step_size: float, steps: int) -> None:
+    """AdamW with a step size that falls to nothing along a cosine."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=step_size, weight_decay=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    network.train()
+    for batch in batches:
+        planes, legal, policy, outcome, _ = map(torch.from_numpy, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            policy_logits, outcome_logits = network(planes)
+        losses = policy_losses(policy_logits.float(), legal, policy) + outcome_losses(outcome_logits.float(), outcome)
+        optimizer.zero_grad()
+        losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
+        optimizer.step()
+        schedule.step()
+
+
+def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, float]:
+    """Mistakes of the bare policy and errors of the values, means over the sets."""
+    wrong, errors = [], []
+    for positions in sets:
+        with torch.no_grad():
+            policy, outcome = network(torch.from_numpy(rules.encode(positions.states)))
+        legal = rules.describe(positions.states.copy()).legal
+        choice = np.where(legal, policy.numpy(), -np.inf).argmax(axis=1)
+        chances = torch.softmax(outcome, -1).numpy()
+        wrong.append((positions.outcomes[np.arange(len(choice)), choice] < positions.best).mean())
+        errors.append(((chances[:, 0] - chances[:, 2] - positions.best) ** 2).mean())
+    return {"mistakes": float(np.mean(wrong)), "value_error": float(np.mean(errors))}
+
+
+def main() -> None:
+    """Compare, print lines, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("runs", "targets", "networks"))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the runs, or of the run to look at")
+    parser.add_argument("--positions", type=Path, help="folder of the test sets (runs, networks)")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of each run (default 6)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), metavar="VARIANT", help=", ".join(VARIANTS))
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of networks (default {STEPS})")
+    arguments = parser.parse_args()
+    if arguments.what != "targets" and arguments.positions is None:
+        parser.error(f"{arguments.what} needs --positions")
+    found = {"runs": runs, "targets": targets, "networks": networks}[arguments.what](arguments)
+    json.dump({"machine": facts(), **found}, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()
