@@ -5,11 +5,9 @@ What to do next comes from `plan.py`, who does it from `crew.py`; how the steps 
 
 from __future__ import annotations
 
-import glob
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,9 @@ import msgspec
 from selfplay.arena.contest import Contest, Result
 from selfplay.arena.match import count_results
 from selfplay.coordinator.crew import Crew
-from selfplay.coordinator.diagnostics import Diagnostics, RoundOfGames
+from selfplay.coordinator.diagnostics import Diagnostics
 from selfplay.coordinator.evaluation import Evaluations, as_event
+from selfplay.coordinator.intake import Intake
 from selfplay.coordinator.plan import (
     Contend,
     CreateModel,
@@ -36,9 +35,10 @@ from selfplay.coordinator.plan import (
 )
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status
+from selfplay.coordinator.upkeep import Upkeep
 from selfplay.engines.engine import Engine, Message
 from selfplay.errors import DiskFullError, ModelDamaged
-from selfplay.files import has_room, same_content, sweep_leftovers, write_atomically
+from selfplay.files import same_content, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.rundir import event_types
@@ -47,16 +47,13 @@ from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import Gate, PlayingModels, write_gate
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.bell import FolderBell
-from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
+from selfplay.samples.collector import RunIdentity
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 LEAST_LISTING_SECONDS = 1.0  # between two looks while all workers play
 EVENT_SECONDS = 2.0  # between two progress events
 FINISH_SECONDS = 10.0  # that work in hand has to come to an end when the run is interrupted
 DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
-MOST_DAMAGES = 3  # of a round's model in one session: then the disk is not to be trusted
-ROOM_SECONDS = 2.0  # between two looks whether a full disk has room again
-ROOM_BYTES = 16 << 20  # that it must have then
 
 
 @dataclass(frozen=True)
@@ -98,14 +95,14 @@ class Coordinator:
         self._models = ModelsOnDisk(run.layout)
         self._playing = PlayingModels(run.layout, self._models, is_gated=run.settings.selfplay.gate > 0)
         identity = RunIdentity.of(run.settings, self._rules, self._playing.fingerprint)
-        self._collector = BatchCollector(run.layout.batch_files, identity)
+        self._intake = Intake(run.layout, identity, events=self._events, say=say)
+        self._collector = self._intake.collector
+        self._upkeep = Upkeep(run.layout, run.model, events=self._events, say=say)
         self.status = Status(self._rules.info.name, options.rounds)
         self._evaluations = Evaluations(run, self._rules)
         self._crew = Crew(run, engine, status=self.status, events=self._events, say=say)
         self._session_started = time.monotonic()
         self._bell = FolderBell(run.layout.root)
-        self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
-        self._games: dict[int, RoundOfGames] = {}  # that are there, by round; of rounds that are not trained yet
         self._diagnostics = Diagnostics()
         self._last_event = 0.0
         self._last_listing = 0.0
@@ -125,7 +122,7 @@ class Coordinator:
         self.status.cpu.begin(time.monotonic())
         reason = "failed"
         try:
-            self._sweep_leftovers()
+            self._upkeep.sweep_leftovers()
             with self._bell:
                 self._work_through_steps()
             reason = "finished"
@@ -135,7 +132,7 @@ class Coordinator:
             raise
         finally:
             self._engine.stop_all()
-            self._sweep_leftovers()
+            self._upkeep.sweep_leftovers()
             self._events.add(event_types.Stopped(reason=reason))
 
     def _finish(self) -> None:
@@ -146,17 +143,6 @@ class Coordinator:
             self._note_training(answer)
         self._sweep()
 
-    def _sweep_leftovers(self) -> None:
-        """Half-written files of processes that died: under the run's lock, without children, nobody is at them."""
-        layout, model = self._layout, self._run.model
-        sweep_leftovers(layout.root, of=layout.settings.name)
-        sweep_leftovers(layout.models, of="round_*")
-        sweep_leftovers(layout.quarantine, of="*.reason.txt")
-        for folder in layout.worker_folders():
-            sweep_leftovers(folder, of="batch_*")
-        for path in (model, inference_twin(model)):
-            sweep_leftovers(path.parent, of=glob.escape(path.name))
-
     def _work_through_steps(self) -> None:
         while True:
             try:
@@ -166,9 +152,9 @@ class Coordinator:
                     break
                 self._do(step)
             except DiskFullError as error:  # nothing is torn; what is missing is found out and done again
-                self._wait_for_room(str(error))
+                self._upkeep.wait_for_room(str(error))
             except ModelDamaged as error:
-                self._put_aside(error)
+                self._upkeep.put_aside(error, self._models)
         self.status.phase, self.status.phase_share, self.status.seconds_left = "finished", 1.0, None
         self._events.add(self.status.as_event())
 
@@ -186,36 +172,6 @@ class Coordinator:
                 self._play(number, len(games))
             case Train(number):
                 self._train(number)
-
-    def _put_aside(self, error: ModelDamaged) -> None:
-        """Quarantine the files of a round, which can be trained again, to the same bytes.
-
-        Raises the error where it is about another file, a second round, or the same one again and again.
-        """
-        if not error.path.exists():
-            return  # another child said so before
-        number = next((n for n in self._layout.rounds_with_models() if error.path in self._files_of(n)), 0)
-        self._damages[number] += 1
-        is_alone = len(self._damages) == 1  # more than one round: no accident, and nothing to go on from
-        if number == 0 or not is_alone or self._damages[number] > MOST_DAMAGES:
-            raise error
-        for path in self._files_of(number):
-            place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
-            self._events.add(event_types.Rejected(file=str(path), reason=str(error)))
-        self._models.forget(number)
-        self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
-
-    def _files_of(self, number: int) -> tuple[Path, Path]:
-        """A round's checkpoint and inference twin."""
-        return self._layout.model(number), inference_twin(self._layout.model(number))
-
-    def _wait_for_room(self, reason: str) -> None:
-        """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
-        self._say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
-        self._events.add(event_types.Waiting(reason=reason))
-        while not has_room(self._layout.root, ROOM_BYTES):
-            time.sleep(ROOM_SECONDS)
-        self._say("there is room again: going on")
 
     def _facts(self) -> Facts:
         rounds = set(self._layout.rounds_with_models())
@@ -268,7 +224,7 @@ class Coordinator:
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
             self._follow(started)
         self._crew.let_go(number)
-        games_there = self._games.get(number, RoundOfGames())
+        games_there = self._intake.games_of(number)
         self._events.add(
             event_types.Played(
                 round=number,
@@ -364,9 +320,10 @@ class Coordinator:
         self._say(answer["line"])
         for reason, number_of in answer["reasons"].items():
             self._say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
-        for odd in self._diagnostics.look(number, self._games.pop(number, RoundOfGames()), trained):
+        for odd in self._diagnostics.look(number, self._intake.games_of(number), trained):
             self._events.add(event_types.Warned(round=number, kind=odd.kind, text=odd.text))
             self._say(f"warning, round {number}: {odd.text}")
+        self._intake.forget(number)
 
     # --- what lands ------------------------------------------------------------------------------------------
 
@@ -380,28 +337,8 @@ class Coordinator:
     def _sweep(self) -> None:
         """Take in batch files that landed; those that cannot be used go to quarantine."""
         self._last_listing, self._crew.something_landed = time.monotonic(), False
-        found = [self._take_in(sweep) for sweep in self._collector.sweeps()]
-        if any(found):
+        if self._intake.sweep():
             self._crew.tell_trainer({"do": "collect"})
-
-    def _take_in(self, sweep: Sweep) -> int:
-        """The number of new games in a sweep, of which everybody is told who has to know."""
-        rounds_trained = set(self._layout.rounds_with_models())
-        for rejected in sweep.rejected:
-            place = quarantine(rejected, self._layout.quarantine)
-            self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
-            self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
-        for number, files in Counter(number for _, number in sweep.waiting).items():
-            self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
-        for game in sweep.games:
-            if game.id[0] not in rounds_trained:
-                self._games.setdefault(game.id[0], RoundOfGames()).count(game)
-        for path in sweep.accepted:
-            self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
-        for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
-            path.unlink(missing_ok=True)
-            self._events.add(event_types.Copy(worker=path.parent.name, file=path.name))
-        return len(sweep.games)
 
     # --- telling ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,61 @@
+"""Takes in what workers wrote: batch files that landed, those that cannot be used, and copies. Knows no children."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from selfplay.coordinator.diagnostics import RoundOfGames
+from selfplay.rundir import event_types
+from selfplay.rundir.events import EventLog
+from selfplay.rundir.layout import RunLayout
+from selfplay.samples.collector import BatchCollector, RunIdentity, Sweep, quarantine
+
+
+class Intake:
+    """The games of a run, as they come.
+
+    Args:
+        layout: the run's.
+        identity: what batch files must agree with.
+        events: what lands is written there.
+        say: gets a line when something happened that people want to read.
+    """
+
+    def __init__(
+        self, layout: RunLayout, identity: RunIdentity, *, events: EventLog, say: Callable[[str], None]
+    ) -> None:
+        self.collector = BatchCollector(layout.batch_files, identity)
+        self._layout, self._events, self._say = layout, events, say
+        self._games: dict[int, RoundOfGames] = {}  # that are there, by round; of rounds that are not trained yet
+
+    def sweep(self) -> int:
+        """Take in batch files that landed; those that cannot be used go to quarantine. The number of new games."""
+        return sum(self._take_in(sweep) for sweep in self.collector.sweeps())
+
+    def games_of(self, number: int) -> RoundOfGames:
+        """What is known of a round's games."""
+        return self._games.get(number, RoundOfGames())
+
+    def forget(self, number: int) -> None:
+        """A round is trained: its games need not be known any more."""
+        self._games.pop(number, None)
+
+    def _take_in(self, sweep: Sweep) -> int:
+        """The number of new games in a sweep, of which everybody is told who has to know."""
+        rounds_trained = set(self._layout.rounds_with_models())
+        for rejected in sweep.rejected:
+            place = quarantine(rejected, self._layout.quarantine)
+            self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
+            self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
+        for number, files in Counter(number for _, number in sweep.waiting).items():
+            self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
+        for game in sweep.games:
+            if game.id[0] not in rounds_trained:
+                self._games.setdefault(game.id[0], RoundOfGames()).count(game)
+        for path in sweep.accepted:
+            self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
+        for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
+            path.unlink(missing_ok=True)
+            self._events.add(event_types.Copy(worker=path.parent.name, file=path.name))
+        return len(sweep.games)
