@@ -82,6 +82,7 @@ SMALL = {
     "network": {"blocks": 1, "channels": 8},
     "selfplay": {"games_per_round": 25, "device": "cpu"},
     "training": {"threads": 1, "passes": 2.0},
+    "evaluation": {"games": 0},
 }
 
 
