@@ -193,6 +193,7 @@ class Coordinator:
     # --- the steps -------------------------------------------------------------------------------------------
 
     def _create(self) -> None:
+        self._crew.begin_round(self._options.workers)  # workers get ready while the trainer makes the model
         initial = str(self._run.initial_model) if self._run.initial_model else ""
         answer = self._crew.ask_trainer({"do": "create", "model": initial}, until="created", meanwhile=self._report)
         origin = f"starts from {initial}" if initial else "is untrained"
