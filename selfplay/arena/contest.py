@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -17,7 +16,7 @@ from msgspec import Meta
 from selfplay.arena.match import play_games
 from selfplay.arena.mistakes import measure
 from selfplay.arena.oracle import open_oracle
-from selfplay.arena.player import Player, SearchPlayer, open_model, open_player
+from selfplay.arena.player import Player, SearchPlayer, open_player
 from selfplay.arena.positions import KINDS, PositionSet, drawn_set
 from selfplay.games.game import Rules
 
@@ -124,8 +123,7 @@ class Table:
             oracle = open_oracle(self._rules)
             self._sets[key] = drawn_set(KINDS[kind], self._rules, oracle, count=contest.positions, seed=0)
         player = self._player(contest.judged, contest)
-        if not isinstance(player, SearchPlayer):
-            player = open_model(Path(contest.judged.spec), self._rules, simulations=contest.simulations or None)
+        assert isinstance(player, SearchPlayer), "a model"
         positions = self._sets[key]
         found = measure(player, self._rules, positions, simulations=(player.simulations,)).mistakes[0]
         return Measured(

@@ -55,7 +55,8 @@ def command(**options: Any) -> None:
     from selfplay.coordinator.display import Display
     from selfplay.coordinator.prepare import compile_kernels
     from selfplay.coordinator.run import RunRequest, open_run
-    from selfplay.rundir.layout import RunLayout
+    from selfplay.network.card import read_onnx_card
+    from selfplay.rundir.layout import RunLayout, inference_twin
     from selfplay.rundir.lock import hold
 
     request = RunRequest(
@@ -88,10 +89,10 @@ def command(**options: Any) -> None:
                 say=display.say,
             )
             coordinator.work()
-        newest = run.layout.rounds_with_models()[-1]
+        published = read_onnx_card(inference_twin(run.model)).round  # with a gate, not always the newest
         play = f"{_own_name()} play {run.model}"
         console.print(
-            f"round {newest} is in {run.model}; play against it with: {play} (in a browser: --web)", soft_wrap=True
+            f"round {published} is in {run.model}; play against it with: {play} (in a browser: --web)", soft_wrap=True
         )
 
 

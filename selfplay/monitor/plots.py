@@ -16,6 +16,7 @@ from selfplay.monitor.snapshot import Snapshot, WorkerView
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE, SKY = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#999999", "#cc79a7", "#56b4e9",
 )  # fmt: skip
+_MOST_DIGITS = 9  # of a round's number
 _SERIES_COLOURS = (RED, BLUE, GREEN, PURPLE, ORANGE, SKY, GREY)
 
 
@@ -168,7 +169,8 @@ def _rating(snapshot: Snapshot) -> Plot:
 def _rounds_met(snapshot: Snapshot) -> set[int]:
     """Rounds that played matches, and those that they met."""
     names = {match.against for match in snapshot.matches if match.against.startswith(ROUND)}
-    met = {int(number) for name in names if (number := name.removeprefix(ROUND)).isdecimal()}
+    numbers = (name.removeprefix(ROUND)[:_MOST_DIGITS] for name in names)  # a log may come from anybody
+    met = {int(number) for number in numbers if number.isdecimal()}
     return met | {match.round for match in snapshot.matches}
 
 

@@ -158,7 +158,10 @@ class Reader:
 
     def _rated(self) -> tuple[Rating, ...]:
         if self._ratings is None:
-            self._ratings = tuple(ratings_of_run(self._matches.values()))
+            try:
+                self._ratings = tuple(ratings_of_run(self._matches.values()))
+            except (RuntimeError, ArithmeticError, ValueError):  # figures of a made-up log, which nothing fits
+                self._ratings = ()
         return self._ratings
 
     def _busy_share(self) -> float | None:

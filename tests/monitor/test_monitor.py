@@ -322,6 +322,14 @@ def test_ratings_and_mistakes_are_curves_where_a_run_records_them(run, width):
     assert re.search("mistakes endgames +█▁ +5.0%", text)
 
 
+def test_a_made_up_opponent_harms_no_look(run):
+    layout, events = run
+    events.add(Match(round=1, against="round " + "9" * 9000, score=0.5, low=0.4, high=0.6, games=10))
+    snapshot = Reader(layout.root).look()
+    assert len(snapshot.ratings) == 2
+    assert plots(snapshot)["rating"].lines[0].x == [1]
+
+
 def test_workers_have_bars_while_they_are_heard_of(run):
     layout, _ = run
     reader = Reader(layout.root)
