@@ -65,6 +65,7 @@ class Case:
     rounds: int  # of training before the measurement; 0 = untrained
     floor: float | None = None  # the ratio that this project promises
     plain: bool = True  # games from the first position, searched as in AlphaZero; else as the preset says
+    method: str = "puct"
 
     @property
     def name(self) -> str:
@@ -72,7 +73,8 @@ class Case:
         cache = "" if self.cache else " without cache"
         preset = "" if self.plain else " preset"
         size = f"{self.blocks}x{self.channels} {self.precision}"
-        return f"{size} round {self.rounds} {self.simulations} visits{cache}{preset}"
+        gumbel = " gumbel" if self.method == "gumbel" else ""
+        return f"{size} round {self.rounds} {self.simulations} visits{gumbel}{cache}{preset}"
 
 
 CASES = (
@@ -80,6 +82,7 @@ CASES = (
     Case(5, 64, "float32", 100, False, 0, 0.95),
     Case(5, 64, "int8", 100, True, 0),
     Case(4, 32, "float32", 64, True, 10, 1.7),
+    Case(4, 32, "float32", 32, True, 10, 2.6, method="gumbel"),
     Case(4, 32, "int8", 64, True, 10),
     Case(4, 32, "int8", 64, True, 0),
     Case(4, 32, "int8", 64, True, 10, plain=False),
@@ -103,6 +106,7 @@ class Bench:
             **preset("connect4")["search"],
             **(PLAIN["search"] if case.plain else {}),
             "simulations": case.simulations,
+            "method": case.method,
         }
         search = from_tree({"search": asked}, where="case")
         self.lockstep = Lockstep(self.rules, self.cached, search.search, slots=games, run_seed=SEED, round_number=1)
@@ -185,12 +189,15 @@ def measure(case: Case, model: Path, arguments: argparse.Namespace) -> dict[str,
 
 def model_of(case: Case, folder: Path) -> Path:
     """The inference file of a network of the case's size, trained by the preset for as long as the case asks."""
-    path = folder / f"{case.blocks}x{case.channels}_{case.rounds}_{case.precision}_{case.plain}.pt"
+    name = f"{case.blocks}x{case.channels}_{case.rounds}_{case.precision}_{case.plain}_{case.method}"
+    path = folder / f"{name}.pt"
     if path.exists():
         return inference_twin(path)
     if case.rounds:
         command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
         asked: dict[str, dict[str, Any]] = {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
+        if case.method == "gumbel":
+            command += ["--set=search.method=gumbel", f"--set=search.simulations={case.simulations}"]
         for group, fields in asked.items():
             command += [f"--set={group}.{name}={str(value).lower()}" for name, value in fields.items()]
         command += ["--model", path, "--data", path.with_suffix(""), "--match-games", 0]

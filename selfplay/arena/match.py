@@ -125,7 +125,7 @@ def play_games(rules: Rules, a: Player, b: Player, numbers: Sequence[int], *, se
 def _opening(rules: Rules, pair: int, seed: int) -> Opening:
     """What the two games of a pair begin with: from one to MOST_OPENING_PLIES random plies, fewer in short games."""
     rng = np.random.default_rng([seed, 0, pair])
-    most = max(1, min(MOST_OPENING_PLIES, int(_OPENING_SHARE * rules.info.max_plies)))
+    most = max(1, min(MOST_OPENING_PLIES, int(_OPENING_SHARE * rules.info.typical_plies)))
     return random_opening(rules, int(rng.integers(1, most + 1)), rng)
 
 

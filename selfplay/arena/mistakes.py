@@ -60,7 +60,7 @@ def measure(
 ) -> Verdict:
     """A model's mistakes on a set, by stage and by simulations, and how its values are calibrated."""
     glance = player.glance(positions.states)
-    stages = np.minimum(3 * positions.plies // rules.info.max_plies, 2)
+    stages = np.minimum(3 * positions.plies // rules.info.typical_plies, 2)
     found = []
     for number in simulations:
         on_progress(f"{positions.name}: {number} simulations")

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import UsageError
-from selfplay.games.connect4 import ConnectFour
 from selfplay.games.game import LOSS, ONGOING, Rules, States
 
 UNPLAYABLE = -2  # in place of an outcome, where an action is not legal
 MOST_POSITIONS = 2_000_000  # of a game that is enumerated
+_COLUMNS = 7  # of the Connect Four that is solved
 
 
 class Oracle(Protocol):
@@ -37,7 +37,7 @@ class Oracle(Protocol):
 
 def open_oracle(rules: Rules, *, most_positions: int = MOST_POSITIONS) -> Oracle:
     """Perfect play of a game. Raises `UsageError` where there is none: the game is neither known nor small enough."""
-    if rules.info.spec == ConnectFour.name:  # ours: a game of that name from somebody's file may have other rules
+    if rules.info.spec == "connect4":  # ours, on the usual board: a game of that name from somebody's file may have other rules
         return ConnectFourOracle()
     return EnumeratedGame(rules, most_positions=most_positions)
 
@@ -63,7 +63,7 @@ class ConnectFourOracle:
         return self._outcomes(self._board(state["stones"][0, ::-1].tolist()))  # bitbully's first row is the top one
 
     def _outcomes(self, board: Any) -> npt.NDArray[np.int8]:
-        found = np.full(ConnectFour.num_actions, UNPLAYABLE, np.int8)
+        found = np.full(_COLUMNS, UNPLAYABLE, np.int8)
         # Scores count the stones that the winner has left: their sign is the outcome.
         for action, score in self._solver.score_all_moves(board).items():
             found[action] = np.sign(score)

@@ -114,7 +114,7 @@ def drawn_set(
     for _ in range(50 * count):
         if len(moves) == count:
             break
-        plies = int(rng.integers(rules.info.max_plies))
+        plies = int(rng.integers(rules.info.typical_plies))
         played = (
             random_opening(rules, plies, rng).moves if kind == "random" else _near_perfect(rules, oracle, plies, rng)
         )

@@ -34,14 +34,13 @@ import numpy.typing as npt
 
 from selfplay.errors import GameError
 from selfplay.games.board import Board
-from selfplay.games.symmetry import Symmetry
+from selfplay.games.symmetry import Symmetry, SymmetryMaker
 
 # Outcomes of a ply, as seen by the player who made it. All but ONGOING are also that player's value of the game.
 LOSS, DRAW, WIN = -1, 0, 1
 ONGOING = 2
 
 States = npt.NDArray[Any]  # [n] structured, or object for rules over Python objects
-SymmetryMaker = Callable[[tuple[int, int], int], Symmetry]
 LoopMaker = Callable[[Any, Any], Callable[..., Any]]
 
 
@@ -53,6 +52,7 @@ class Description:
     num_actions: ClassVar[int]  # A
     num_planes: ClassVar[int]  # P
     max_plies: ClassVar[int]  # no game is longer
+    typical_plies: ClassVar[int | None] = None  # how long games mostly are, where that is far from `max_plies`
     symmetries: ClassVar[tuple[SymmetryMaker, ...]] = ()  # generators; the whole group is derived
     board_kind: ClassVar[str] = "squares"  # or columns, hexagons: how a game with `pieces` is drawn (`games/board.py`)
 
@@ -182,6 +182,7 @@ class GameInfo:
     num_actions: int
     num_planes: int
     max_plies: int
+    typical_plies: int  # how long games mostly are, about; at most max_plies
     rules_hash: str  # start, legal, play: what a list of moves depends on
     encoding_hash: str  # encode: what a network's input depends on
     symmetries: tuple[Symmetry, ...]  # the whole group, identity first

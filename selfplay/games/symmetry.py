@@ -6,7 +6,7 @@ of rules. Letters: H × W the board, A actions, S symmetries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,9 @@ class Symmetry:
         )
 
 
+SymmetryMaker = Callable[[tuple[int, int], int], Symmetry]
+
+
 def mirror_columns(board_shape: tuple[int, int], num_actions: int) -> Symmetry:
     """Left becomes right."""
     return _of_cells(np.arange(np.prod(board_shape)).reshape(board_shape)[:, ::-1], board_shape, num_actions)
@@ -47,6 +50,35 @@ def rotate(board_shape: tuple[int, int], num_actions: int) -> Symmetry:
     if board_shape[0] != board_shape[1]:
         raise GameError(f"a quarter turn needs a square board, this one is {board_shape[0]} × {board_shape[1]}")
     return _of_cells(np.rot90(np.arange(np.prod(board_shape)).reshape(board_shape)), board_shape, num_actions)
+
+
+def half_turn(board_shape: tuple[int, int], num_actions: int) -> Symmetry:
+    """The board upside down; for games whose actions are cells."""
+    return _of_cells(np.arange(np.prod(board_shape)).reshape(board_shape)[::-1, ::-1], board_shape, num_actions)
+
+
+def transpose(board_shape: tuple[int, int], num_actions: int) -> Symmetry:
+    """A square board mirrored at the diagonal from the top left; for games whose actions are cells."""
+    if board_shape[0] != board_shape[1]:
+        raise GameError(f"transposing needs a square board, this one is {board_shape[0]} × {board_shape[1]}")
+    return _of_cells(np.arange(np.prod(board_shape)).reshape(board_shape).T, board_shape, num_actions)
+
+
+def on_cells(turn: SymmetryMaker, places: Sequence[Sequence[int]]) -> SymmetryMaker:
+    """A turn of the board for a game whose action a is played on the cells places[a], as (one), or (from, to).
+
+    An action's image is the one that is played on the images of its cells; actions without cells stay.
+    """
+    places = [tuple(cells) for cells in places]
+    played_on = {cells: action for action, cells in enumerate(places)}
+
+    def make(board_shape: tuple[int, int], num_actions: int) -> Symmetry:
+        turned = turn(board_shape, board_shape[0] * board_shape[1])
+        images = [played_on[tuple(turned.actions[cell] for cell in cells)] if cells else action
+                  for action, cells in enumerate(places)]  # fmt: skip
+        return Symmetry(turned.board, tuple(images))
+
+    return make
 
 
 def group(generators: Iterable[Symmetry], board_cells: int, num_actions: int) -> tuple[Symmetry, ...]:

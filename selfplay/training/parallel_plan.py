@@ -71,7 +71,7 @@ class Work:
             maps=BYTES * cells * network.channels * (MAPS_PER_BLOCK * network.blocks + 4.0),
             blocks=network.blocks,
             batch_size=training.batch_size,
-            round_positions=training.passes * games_per_round * info.max_plies / 2,
+            round_positions=training.passes * games_per_round * info.typical_plies / 2,
         )
 
     @property

@@ -72,14 +72,15 @@ def test_connect_four_is_won_in_the_middle_and_lost_at_the_edges(connect4):
 
 
 def test_a_stranger_s_game_of_that_name_is_not_taken_for_connect_four(tmp_path):
-    source = (
-        Path(connect4_module.__file__)
-        .read_text()
-        .replace("ROWS, COLUMNS, CONNECT = 6, 7, 4", "ROWS, COLUMNS, CONNECT = 6, 7, 5")
-    )
+    source = Path(connect4_module.__file__).read_text().replace('win", ge=2, le=16)] = 4', 'win", ge=2, le=16)] = 5')
     (tmp_path / "five.py").write_text(source)
     with pytest.raises(UsageError, match="too many to enumerate"):
-        open_oracle(load_rules(f"{tmp_path / 'five.py'}:ConnectFour"), most_positions=1000)
+        open_oracle(load_rules(f"{tmp_path / 'five.py'}:connect_four"), most_positions=1000)
+
+
+def test_connect_four_on_another_board_is_not_solved():
+    with pytest.raises(UsageError, match="too many to enumerate"):
+        open_oracle(load_rules("connect4:columns=8"), most_positions=1000)
 
 
 def test_connect_four_s_oracle_agrees_with_a_full_search_of_endings(connect4):

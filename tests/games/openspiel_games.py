@@ -1,6 +1,7 @@
 """Prints random games as OpenSpiel plays them, one JSON line each, until enough positions are shown.
 
     python openspiel_games.py connect_four 10000
+    python openspiel_games.py "go(board_size=5)" 10000 --superko     leaves out moves that repeat a board, and counts them
 
 A program of its own: OpenSpiel and torch in one process crash now and then when that process ends.
 """
@@ -17,8 +18,12 @@ def main() -> None:
     while positions > 0:
         state, plies = game.new_initial_state(), []
         while not state.is_terminal():
-            action = rng.choice(state.legal_actions())
-            plies.append({"legal": state.legal_actions(), "player": state.current_player(), "action": action})
+            player, actions = state.current_player(), state.legal_actions()
+            every = len(actions)
+            if "--superko" in sys.argv and len(plies) + 1 < game.max_game_length():
+                actions = [action for action in actions if action == actions[-1] or not state.child(action).is_terminal()]
+            action = rng.choice(actions)
+            plies.append({"legal": actions, "player": player, "action": action, "repeating": every - len(actions)})
             state.apply_action(action)
         positions -= len(plies) + 1
         print(json.dumps({"plies": plies, "returns": state.returns()}))
