@@ -189,27 +189,27 @@ def move_piece(state, source, target, becomes):
 
 def mark_moves(state, mask, any_will_do):
     """Set the mask on all legal moves, or only find out whether there is one."""
-    found = False
+    found, in_check = False, is_attacked(state.board, state.kings[state.to_move], 1 - state.to_move)
     for source in range(64):
         piece = state.board[source]
         if piece == 0 or owner_of(piece) != state.to_move:
             continue
         kind = kind_of(piece)
         if kind == PAWN:
-            found |= mark_pawn(state, source, mask, any_will_do)
+            found |= mark_pawn(state, source, in_check, mask, any_will_do)
         elif kind == KNIGHT:
-            found |= mark_along(state, source, HOPS, 0, 8, mask, any_will_do)
+            found |= mark_along(state, source, HOPS, 0, 8, in_check, mask, any_will_do)
         elif kind == KING:
-            found |= mark_king(state, source, mask, any_will_do)
+            found |= mark_king(state, source, in_check, mask, any_will_do)
         else:
             first, last = 4 if kind == BISHOP else 0, 4 if kind == ROOK else 8
-            found |= mark_along(state, source, RAYS, first, last, mask, any_will_do)
+            found |= mark_along(state, source, RAYS, first, last, in_check, mask, any_will_do)
         if found and any_will_do:
             return True
     return found
 
 
-def mark_along(state, source, table, first, last, mask, any_will_do):
+def mark_along(state, source, table, first, last, in_check, mask, any_will_do):
     """Moves of a piece along rays or hops."""
     found = False
     for way in range(first, last):
@@ -220,7 +220,7 @@ def mark_along(state, source, table, first, last, mask, any_will_do):
             there = state.board[target]
             if there != 0 and owner_of(there) == state.to_move:
                 break
-            if is_safe(state, source, target, target):
+            if is_safe(state, source, target, target, in_check):
                 found = True
                 if any_will_do:
                     return True
@@ -230,19 +230,19 @@ def mark_along(state, source, table, first, last, mask, any_will_do):
     return found
 
 
-def mark_king(state, source, mask, any_will_do):
+def mark_king(state, source, in_check, mask, any_will_do):
     """Moves of a king, castling among them."""
     found, player = False, state.to_move
     for way in range(8):
         target = RAYS[source, way, 0]
         if target >= 0 and (state.board[target] == 0 or owner_of(state.board[target]) != player):
-            if is_safe(state, source, target, target):
+            if is_safe(state, source, target, target, in_check):
                 found = True
                 if any_will_do:
                     return True
                 mask[MOVE_OF[source, target]] = True
     rights = (state.rights >> (2 * player)) & 3
-    if any_will_do or rights == 0 or is_attacked(state.board, source, 1 - player):
+    if any_will_do or rights == 0 or in_check:
         return found  # who can castle can also move a rook
     for side in range(2):
         if not (rights >> side) & 1:
@@ -259,7 +259,7 @@ def mark_king(state, source, mask, any_will_do):
     return found
 
 
-def mark_pawn(state, source, mask, any_will_do):
+def mark_pawn(state, source, in_check, mask, any_will_do):
     """Moves of a pawn."""
     player, found = state.to_move, False
     ahead = -8 if player == 0 else 8
@@ -268,7 +268,7 @@ def mark_pawn(state, source, mask, any_will_do):
         target = source + far * ahead
         if state.board[target] != 0:
             break
-        if is_safe(state, source, target, target):
+        if is_safe(state, source, target, target, in_check):
             found = True
             mark_pawn_move(source, target, mask, any_will_do)
     for side in (-1, 1):
@@ -279,7 +279,7 @@ def mark_pawn(state, source, mask, any_will_do):
         takes = there != 0 and owner_of(there) != player
         passes = target == state.passing and state.passing > 0
         taken = target - ahead if passes else target
-        if (takes or passes) and is_safe(state, source, target, taken):
+        if (takes or passes) and is_safe(state, source, target, taken, in_check):
             found = True
             mark_pawn_move(source, target, mask, any_will_do)
     return found
@@ -296,13 +296,14 @@ def mark_pawn_move(source, target, mask, any_will_do):
             mask[PROMOTION_OF[source, target] + choice] = True
 
 
-def is_safe(state, source, target, taken):
-    """Whether the own king is not attacked after a move that takes what stands on `taken`."""
+def is_safe(state, source, target, taken, in_check):
+    """Whether the own king is not attacked after a move that takes what stands on `taken`; `in_check` = it is now, or
+    may be."""
     board, player = state.board, state.to_move
     king = state.kings[player]
     if king == source:
         king = target
-    elif taken == target and not ALIGNED[king, source] and not is_attacked(board, king, 1 - player):
+    elif taken == target and not in_check and not ALIGNED[king, source]:
         return True  # what does not stand in a line with the king covers nothing
     mover, victim = board[source], board[taken]
     board[source] = board[taken] = 0
@@ -347,7 +348,7 @@ def can_take_in_passing(state):
     for side in (-1, 1):
         source = state.passing - ahead + side
         if source // 8 == (state.passing - ahead) // 8 and state.board[source] == 1 + 6 * state.to_move + PAWN:
-            if is_safe(state, source, state.passing, state.passing - ahead):
+            if is_safe(state, source, state.passing, state.passing - ahead, True):
                 return True
     return False
 

@@ -27,7 +27,10 @@ _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _LANE_OFFSET = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
-_SHIFT_27, _SHIFT_30, _SHIFT_31, _SHIFT_32, _SHIFT_33 = (np.uint64(shift) for shift in (27, 30, 31, 32, 33))
+_SHIFT_27, _SHIFT_30, _SHIFT_31, _SHIFT_32, _SHIFT_33, _SHIFT_56 = (
+    np.uint64(shift) for shift in (27, 30, 31, 32, 33, 56)
+)
+_ONE, _ONES = np.uint64(1), np.uint64(0x0101010101010101)  # eight bytes of one: a product's top byte is a sum of bytes
 _SPLITMIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _SPLITMIX_2 = np.uint64(0x94D049BB133111EB)
 
@@ -86,7 +89,8 @@ class CompiledRules(Rules):
 
     def playouts(self, states: States, seeds: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
         values = np.empty(len(states), np.float32)
-        self._playouts(states.copy(), seeds, np.empty(self.info.num_actions, np.bool_), values)
+        words = np.empty(-(-self.info.num_actions // 8), np.uint64)
+        self._playouts(states.copy(), seeds, words, words.view(np.bool_)[: self.info.num_actions], values)
         return values
 
     def draw(self, state: Any) -> str:
@@ -183,33 +187,37 @@ def _encode_kernel(encode: Any) -> Callable[..., None]:
 
 
 def _playouts_kernel(play: Any, legal: Any) -> Callable[..., None]:
-    def play_out(states: Any, seeds: Any, mask: Any, values: Any) -> None:
+    def play_out(states: Any, seeds: Any, words: Any, mask: Any, values: Any) -> None:
         for i in range(len(states)):
             first, mover = states[i].to_move, states[i].to_move
             outcome, seed = ONGOING, seeds[i]
             while outcome == ONGOING:
-                mask[:] = False
+                words[:] = 0
                 legal(states[i], mask)
                 seed += _LANE_OFFSET
                 mover = states[i].to_move
-                outcome = play(states[i], nth_legal(mask, splitmix(seed)))
+                outcome = play(states[i], random_legal(words, splitmix(seed)))
             values[i] = outcome if mover == first else -outcome
 
     return play_out
 
 
-def nth_legal(mask: Any, random: Any) -> int:
-    """A legal action, each equally likely, from 64 random bits."""
+def random_legal(words: Any, random: Any) -> int:
+    """A legal action, each equally likely, from 64 random bits and a mask [A] as words of eight actions each."""
     count = np.uint64(0)
-    for action in range(len(mask)):
-        if mask[action]:
-            count += np.uint64(1)
+    for word in words:
+        count += (word * _ONES) >> _SHIFT_56
     rank = ((random >> _SHIFT_32) * count) >> _SHIFT_32
-    for action in range(len(mask)):
-        if mask[action]:
-            if rank == np.uint64(0):
-                return action
-            rank -= np.uint64(1)
+    for place in range(len(words)):
+        here = (words[place] * _ONES) >> _SHIFT_56
+        if rank < here:
+            word = words[place]
+            for action in range(8):
+                if (word >> np.uint64(8 * action)) & _ONE:
+                    if rank == np.uint64(0):
+                        return 8 * place + action
+                    rank -= _ONE
+        rank -= here
     return -1
 
 

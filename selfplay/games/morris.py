@@ -25,12 +25,16 @@ LINES = np.array(
 )  # fmt: skip
 
 
-def _joined() -> np.ndarray:
-    """Whether two points [24, 24] are neighbours."""
-    joined = np.zeros((POINTS, POINTS), np.bool_)
-    for a, b, c in LINES:
-        joined[a, b] = joined[b, a] = joined[b, c] = joined[c, b] = True
-    return joined
+def _neighbours() -> np.ndarray:
+    """The points [24, 4] that are joined with each point by a line, -1 behind the last."""
+    pairs = [pair for a, b, c in LINES.tolist() for pair in ((a, b), (b, a), (b, c), (c, b))]
+    return np.array([(sorted(b for a, b in pairs if a == point) + [-1] * 4)[:4] for point in range(POINTS)], np.int8)
+
+
+def _mills() -> np.ndarray:
+    """The two others [24, 2, 2] of both lines through each point."""
+    lines = LINES.tolist()
+    return np.array([[[a for a in line if a != point] for line in lines if point in line] for point in range(POINTS)])
 
 
 def _places() -> list[tuple[int, ...]]:
@@ -40,7 +44,7 @@ def _places() -> list[tuple[int, ...]]:
     return [(point,) for point in cell] + moves
 
 
-JOINED, PLACES = _joined(), _places()
+NEIGHBOURS, MILLS, PLACES = _neighbours(), _mills(), _places()
 
 
 class NineMensMorris(Game):
@@ -78,9 +82,12 @@ class NineMensMorris(Game):
         else:
             flies = state.left[player] <= 3
             for source in range(POINTS):
-                for target in range(POINTS):
-                    if state.men[source] == player + 1 and state.men[target] == 0:
-                        mask[POINTS + source * POINTS + target] = flies or JOINED[source, target]
+                if state.men[source] != player + 1:
+                    continue
+                for way in range(POINTS if flies else 4):
+                    target = way if flies else NEIGHBOURS[source, way]
+                    if target >= 0 and state.men[target] == 0:
+                        mask[POINTS + source * POINTS + target] = True
 
     def play(state, action):
         player = state.to_move
@@ -149,9 +156,9 @@ DRAWING = """{}-----{}-----{}
 
 def in_mill(men, point):
     """Whether the man on a point stands in a line of three of his colour."""
-    for line in range(16):
-        a, b, c = LINES[line, 0], LINES[line, 1], LINES[line, 2]
-        if (a == point or b == point or c == point) and men[a] == men[b] and men[b] == men[c]:
+    man = men[point]
+    for line in range(2):
+        if men[MILLS[point, line, 0]] == man and men[MILLS[point, line, 1]] == man:
             return True
     return False
 
@@ -170,7 +177,8 @@ def can_move(state, player):
         return True  # some point is free: at most eighteen men are set
     for source in range(POINTS):
         if state.men[source] == player + 1:
-            for target in range(POINTS):
-                if state.men[target] == 0 and JOINED[source, target]:
+            for way in range(4):
+                target = NEIGHBOURS[source, way]
+                if target >= 0 and state.men[target] == 0:
                     return True
     return False

@@ -1,6 +1,8 @@
 """Othello: discs that are enclosed in a line are turned over; who has more of them in the end wins.
 
 A player who cannot enclose anything passes; when neither can, the game is over.
+The discs of a player are the bits of one number, row by row from the top left. A step in some direction shifts all of them
+at once; bits that would run over the edge of the board are masked out.
 Planes, as seen by the player to move: 0 own discs, 1 the opponent's, 2 cells where the player may play.
 """
 
@@ -14,71 +16,69 @@ from selfplay.games.coordinates import LETTERS, with_coordinates
 from selfplay.games.game import DRAW, LOSS, ONGOING, WIN, Game
 from selfplay.games.symmetry import half_turn, transpose
 
-DIRECTIONS = np.array([[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0], [1, 1]], np.int8)
+NONE, ONE = np.uint64(0), np.uint64(1)
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size of the board."""
 
-    size: Annotated[int, Meta(description="cells of a side, an even number; 8 and 6 are usual", ge=4, le=16,
-                              multiple_of=2)] = 8  # fmt: skip
+    size: Annotated[int, Meta(description="cells of a side: 8, 6 or 4", ge=4, le=8, multiple_of=2)] = 8
 
 
 def othello(parameters: Parameters) -> type[Game]:
     """Enclose the opponent's discs to turn them over; more discs win."""
     size = parameters.size
     cells = size * size
+    steps = steps_of(size)
 
     class Othello(Game):
         __doc__ = othello.__doc__
 
         name, board_shape, num_actions, num_planes = "othello", (size, size), cells + 1, 3  # the last action: pass
         max_plies, typical_plies = 2 * (cells - 4), cells - 4
-        State = np.dtype([("discs", np.int8, (size, size)), ("to_move", np.int8)])  # 0 none, else player + 1
+        State = np.dtype([("discs", np.uint64, (2,)), ("to_move", np.int8)])  # of each player, a bit for each cell
         symmetries = (half_turn, transpose)  # a quarter turn would change who holds which diagonal
 
         def start(state):
-            middle = size // 2
-            state.discs[middle - 1, middle] = state.discs[middle, middle - 1] = 1
-            state.discs[middle - 1, middle - 1] = state.discs[middle, middle] = 2
+            low, high = size // 2 - 1, size // 2
+            state.discs[0] = bit(low * size + high) | bit(high * size + low)
+            state.discs[1] = bit(low * size + low) | bit(high * size + high)
             state.to_move = 0
 
         def legal(state, mask):
-            passes = True
-            for action in range(cells):
-                if encloses(state.discs, action // size, action % size, state.to_move + 1):
-                    mask[action] = True
-                    passes = False
-            mask[cells] = passes
+            places = places_of(state.discs, state.to_move, steps, size)
+            mask[cells] = places == NONE
+            for cell in range(cells):
+                mask[cell] = (places >> np.uint64(cell)) & ONE != NONE
 
         def play(state, action):
-            disc = state.to_move + 1
-            state.to_move = 1 - state.to_move
+            player = state.to_move
+            state.to_move = 1 - player
             if action == cells:
                 return ONGOING  # who passes does so because the other one can play
-            turn_over(state.discs, action // size, action % size, disc)
-            if can_play(state.discs, 3 - disc) or can_play(state.discs, disc):
+            turned = enclosed_by(state.discs, player, bit(action), steps, size)
+            state.discs[player] |= turned | bit(action)
+            state.discs[1 - player] &= ~turned
+            if places_of(state.discs, 1 - player, steps, size) | places_of(state.discs, player, steps, size) != NONE:
                 return ONGOING
-            ahead = 0
-            for cell in range(cells):
-                owner = state.discs[cell // size, cell % size]
-                if owner != 0:
-                    ahead += 1 if owner == disc else -1
-            return WIN if ahead > 0 else LOSS if ahead < 0 else DRAW
+            own, other = count(state.discs[player]), count(state.discs[1 - player])
+            return WIN if own > other else LOSS if own < other else DRAW
 
         def encode(state, planes):
-            for row in range(size):
-                for column in range(size):
-                    if state.discs[row, column] != 0:
-                        planes[0 if state.discs[row, column] == state.to_move + 1 else 1, row, column] = 1.0
-                    elif encloses(state.discs, row, column, state.to_move + 1):
-                        planes[2, row, column] = 1.0
+            places = places_of(state.discs, state.to_move, steps, size)
+            for cell in range(cells):
+                row, column, shift = cell // size, cell % size, np.uint64(cell)
+                planes[0, row, column] = (state.discs[state.to_move] >> shift) & ONE
+                planes[1, row, column] = (state.discs[1 - state.to_move] >> shift) & ONE
+                planes[2, row, column] = (places >> shift) & ONE
 
         def pieces(state):
-            return ["".join(".XO"[disc] for disc in row) for row in state.discs]
+            first, second = (int(discs) for discs in state.discs)
+            marks = ["X" if first >> cell & 1 else "O" if second >> cell & 1 else "." for cell in range(cells)]
+            return ["".join(marks[row : row + size]) for row in range(0, cells, size)]
 
         def draw(state):
-            first, second = int((state.discs == 1).sum()), int((state.discs == 2).sum())
+            first, second = (int(discs).bit_count() for discs in state.discs)
             return f"{with_coordinates(Othello.pieces(state), from_top=True)}\n{first} : {second}"
 
         def action_name(action):  # rows count from the top here
@@ -87,38 +87,68 @@ def othello(parameters: Parameters) -> type[Game]:
     return Othello
 
 
-def encloses(discs, row, column, disc):
-    """Whether a disc on the cell would turn some over."""
-    if discs[row, column] != 0:
-        return False
+def steps_of(size: int) -> np.ndarray:
+    """For each of four directions how far bits are shifted, and those that may go on forwards, and backwards: [4, 3]."""
+    board = range(size * size)
+    not_last = sum(1 << cell for cell in board if cell % size < size - 1)
+    not_first = sum(1 << cell for cell in board if cell % size > 0)
+    all_cells = (1 << size * size) - 1
+    return np.array(
+        [
+            [1, not_last, not_first],
+            [size, all_cells, all_cells],
+            [size + 1, not_last, not_first],
+            [size - 1, not_first, not_last],
+        ],
+        np.uint64,
+    )
+
+
+def bit(cell):
+    """The number with the cell's bit."""
+    return ONE << np.uint64(cell)
+
+
+def count(discs):
+    """How many bits are set."""
+    number = 0
+    while discs != NONE:
+        discs &= discs - ONE
+        number += 1
+    return number
+
+
+def shifted(discs, steps, direction):
+    """All discs one step on in a direction: four ways forwards, then the same backwards."""
+    if direction < 4:
+        return (discs & steps[direction, 1]) << steps[direction, 0]
+    return (discs & steps[direction - 4, 2]) >> steps[direction - 4, 0]
+
+
+def places_of(discs, player, steps, size):
+    """Free cells where a disc of the player encloses something."""
+    own, other = discs[player], discs[1 - player]
+    free, places = ~(own | other), NONE
     for direction in range(8):
-        if enclosed(discs, row, column, disc, direction) > 0:
-            return True
-    return False
+        run = shifted(own, steps, direction) & other
+        for _ in range(size - 3):
+            run |= shifted(run, steps, direction) & other
+        places |= shifted(run, steps, direction) & free
+    return places & board_of(size)
 
 
-def can_play(discs, disc):
-    """Whether there is a cell on which such a disc encloses something."""
-    for row in range(discs.shape[0]):
-        for column in range(discs.shape[1]):
-            if encloses(discs, row, column, disc):
-                return True
-    return False
-
-
-def turn_over(discs, row, column, disc):
-    """Set a disc on the cell and turn all that it encloses."""
+def enclosed_by(discs, player, disc, steps, size):
+    """Discs of the other player that a new disc encloses with one that is there."""
+    own, other, enclosed = discs[player], discs[1 - player], NONE
     for direction in range(8):
-        for step in range(enclosed(discs, row, column, disc, direction)):
-            discs[row + (step + 1) * DIRECTIONS[direction, 0], column + (step + 1) * DIRECTIONS[direction, 1]] = disc
-    discs[row, column] = disc
+        run = shifted(disc, steps, direction) & other
+        for _ in range(size - 3):
+            run |= shifted(run, steps, direction) & other
+        if shifted(run, steps, direction) & own != NONE:
+            enclosed |= run
+    return enclosed
 
 
-def enclosed(discs, row, column, disc, direction):
-    """How many discs in a direction lie between the cell and another such disc."""
-    down, right = DIRECTIONS[direction, 0], DIRECTIONS[direction, 1]
-    r, c, count = row + down, column + right, 0
-    while 0 <= r < discs.shape[0] and 0 <= c < discs.shape[1] and discs[r, c] == 3 - disc:
-        r, c, count = r + down, c + right, count + 1
-    inside = 0 <= r < discs.shape[0] and 0 <= c < discs.shape[1]
-    return count if inside and discs[r, c] == disc else 0
+def board_of(size):
+    """All cells of the board."""
+    return ~NONE >> np.uint64(64 - size * size)

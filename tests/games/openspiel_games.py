@@ -20,8 +20,10 @@ def main() -> None:
         while not state.is_terminal():
             player, actions = state.current_player(), state.legal_actions()
             every = len(actions)
-            if "--superko" in sys.argv and len(plies) + 1 < game.max_game_length():
-                actions = [action for action in actions if action == actions[-1] or not state.child(action).is_terminal()]
+            if "--superko" in sys.argv:
+                # Any ply ends a game that has become too long: then nothing can be told of it, and a pass is played.
+                last = len(plies) + 1 == game.max_game_length()
+                actions = [a for a in actions if a == actions[-1] or not (last or state.child(a).is_terminal())]
             action = rng.choice(actions)
             plies.append({"legal": actions, "player": player, "action": action, "repeating": every - len(actions)})
             state.apply_action(action)
