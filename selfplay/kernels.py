@@ -49,6 +49,7 @@ with _hidden("scipy"):
     import numba.np.arraymath  # asks for SciPy, at the first compilation if not here
     from numba.core.caching import FunctionCache
     from numba.core.dispatcher import Dispatcher
+    from numba.core.types import Record
 
 _IDENTITY_DIGITS = 16
 _MISSING = object()
@@ -123,7 +124,19 @@ class _IdentityCache(FunctionCache):
         super().__init__(function)  # type: ignore[no-untyped-call]  # Numba carries no types
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._identity
+        return sig, codegen.magic_tuple(), self._identity, "records by their fields"
+
+
+def _name_of_record(record: Any) -> tuple[str, tuple[str]]:
+    """What symbols of compiled code call a record type: by its fields.
+
+    Numba calls it by a number that each process counts for itself. A helper that is compiled for the records of two games
+    in two processes would then have one symbol for both, and who loads both from the cache would run one for the other.
+    """
+    return "Record", (hashlib.sha256(record.name.encode()).hexdigest()[:_IDENTITY_DIGITS],)
+
+
+Record.mangling_args = property(_name_of_record)
 
 
 def _compile(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:

@@ -102,3 +102,40 @@ def test_the_disk_cache_hits_in_a_new_process_and_never_runs_an_edited_rule(tmp_
     assert run_rule(path, 5) == (6, 1), "an edited helper must be compiled anew"
     assert path.stat().st_size == stamp.st_size  # not even the file's size tells
     assert run_rule(path, 1)[0] == 2
+
+
+RECORDS = """
+import sys
+import numpy as np
+from selfplay.kernels import kernel
+
+def last(record):  # long enough not to be copied into its caller
+    total = 0
+    for i in range(len(record.cells)):
+        for j in range(len(record.cells)):
+            for k in range(len(record.cells)):
+                if record.cells[i] > record.cells[j] and record.cells[k] == record.cells[j]:
+                    total += record.cells[i] // (1 + record.cells[k]) - record.cells[j] % 3
+    return total + len(record.cells) - len(record.cells) * total
+
+def of_all(records):
+    total = 0
+    for record in records:
+        total += last(record) if len(records) > 1 else 0
+        total += last(record)
+    return total
+
+run = kernel(of_all)
+for size in map(int, sys.argv[1:]):
+    records = np.zeros(1, np.dtype([("cells", np.int8, (size,))]))
+    records["cells"][0, -1] = 1
+    print(run(records) == of_all(records.view(np.recarray)))
+"""
+
+
+def test_one_helper_for_the_records_of_two_games_is_two_in_every_process(tmp_path):
+    path = tmp_path / "records.py"
+    path.write_text(RECORDS)
+    for sizes in (["3"], ["9"], ["3", "9"]):  # the third process finds both in the cache, each compiled first in its own
+        done = subprocess.run([sys.executable, path, *sizes], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["True"] * len(sizes)

@@ -27,10 +27,12 @@ _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _LANE_OFFSET = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
-_SHIFT_27, _SHIFT_30, _SHIFT_31, _SHIFT_32, _SHIFT_33, _SHIFT_56 = (
-    np.uint64(shift) for shift in (27, 30, 31, 32, 33, 56)
+_SHIFT_8, _SHIFT_27, _SHIFT_30, _SHIFT_31, _SHIFT_32, _SHIFT_33, _SHIFT_48 = (
+    np.uint64(shift) for shift in (8, 27, 30, 31, 32, 33, 48)
 )
-_ONE, _ONES = np.uint64(1), np.uint64(0x0101010101010101)  # eight bytes of one: a product's top byte is a sum of bytes
+_ONE = np.uint64(1)
+BLOCK = 255  # words whose bytes, 0 or 1, are added up before one could overflow
+_EVEN_BYTES, _QUARTERS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
 _SPLITMIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _SPLITMIX_2 = np.uint64(0x94D049BB133111EB)
 
@@ -46,7 +48,9 @@ class CompiledRules(Rules):
             compile_function(rule, seen) for rule in (game.start, game.legal, game.play, game.encode)
         )
         self._start = kernel(_start_kernel(start))
-        self._advance_one = kernel(_advance_one_kernel(play, legal))
+        self._word = np.dtype(np.uint8 if np.dtype(game.State).itemsize % 8 else np.uint64)
+        hash_state = hash_bytes if self._word.itemsize == 1 else hash_words
+        self._advance_one = kernel(_advance_one_kernel(play, legal, kernel(hash_state)))
         self._outcome_of = kernel(_outcome_kernel(play))
         self._advance = kernel(_advance_kernel(self._advance_one))
         self._encode = kernel(_encode_kernel(encode))
@@ -74,8 +78,8 @@ class CompiledRules(Rules):
         return result
 
     def room(self, states: States) -> Any:
-        """The records, and the same memory as bytes [n, size of a state]."""
-        return states, states.view(np.uint8).reshape(len(states), states.dtype.itemsize)
+        """The records, and the same memory as bytes, or as words where a state is made of whole ones: [n, of a state]."""
+        return states, states.view(self._word).reshape(len(states), states.dtype.itemsize // self._word.itemsize)
 
     def build_in(self, make: LoopMaker) -> Callable[..., Any]:
         if make not in self._built:
@@ -140,9 +144,9 @@ def _start_kernel(start: Any) -> Callable[..., None]:
 
 
 def copy_state(raw: Any, source: int, target: int) -> None:
-    """Copy the bytes of a state in raw [n, size]."""
-    for byte in range(raw.shape[1]):
-        raw[target, byte] = raw[source, byte]
+    """Copy the memory of a state in raw [n, size]."""
+    for place in range(raw.shape[1]):
+        raw[target, place] = raw[source, place]
 
 
 def _outcome_kernel(play: Any) -> Callable[..., int]:
@@ -154,7 +158,7 @@ def _outcome_kernel(play: Any) -> Callable[..., int]:
     return outcome_of
 
 
-def _advance_one_kernel(play: Any, legal: Any) -> Callable[..., tuple[int, int]]:
+def _advance_one_kernel(play: Any, legal: Any, hash_state: Any) -> Callable[..., tuple[int, int]]:
     def advance_one(room: Any, source: int, target: int, action: int, mask: Any, key: Any) -> tuple[int, int]:
         states, raw = room
         if target != source:
@@ -164,7 +168,7 @@ def _advance_one_kernel(play: Any, legal: Any) -> Callable[..., tuple[int, int]]
             outcome = play(states[target], action)
         if outcome == ONGOING:
             legal(states[target], mask)
-        hash_bytes(raw[target], key)
+        hash_state(raw[target], key)
         return outcome, states[target].to_move
 
     return advance_one
@@ -205,20 +209,30 @@ def _playouts_kernel(play: Any, legal: Any) -> Callable[..., None]:
 def random_legal(words: Any, random: Any) -> int:
     """A legal action, each equally likely, from 64 random bits and a mask [A] as words of eight actions each."""
     count = np.uint64(0)
-    for word in words:
-        count += (word * _ONES) >> _SHIFT_56
+    for first in range(0, len(words), BLOCK):
+        total = np.uint64(0)
+        for word in words[first : first + BLOCK]:
+            total += word  # eight counts side by side, none above BLOCK
+        count += sum_of_bytes(total)
     rank = ((random >> _SHIFT_32) * count) >> _SHIFT_32
-    for place in range(len(words)):
-        here = (words[place] * _ONES) >> _SHIFT_56
-        if rank < here:
-            word = words[place]
-            for action in range(8):
-                if (word >> np.uint64(8 * action)) & _ONE:
-                    if rank == np.uint64(0):
-                        return 8 * place + action
-                    rank -= _ONE
-        rank -= here
-    return -1
+    place = 0
+    for word in words:
+        if word != np.uint64(0):
+            here = sum_of_bytes(word)
+            if rank < here:
+                break
+            rank -= here
+        place += 1
+    action = 0
+    while rank > np.uint64(0) or not (words[place] >> np.uint64(8 * action)) & _ONE:
+        rank -= (words[place] >> np.uint64(8 * action)) & _ONE
+        action += 1
+    return 8 * place + action
+
+
+def sum_of_bytes(word: Any) -> Any:
+    """The sum of a word's eight bytes: by pairs, then the top quarter of a product."""
+    return (((word & _EVEN_BYTES) + ((word >> _SHIFT_8) & _EVEN_BYTES)) * _QUARTERS) >> _SHIFT_48
 
 
 def splitmix(seed: Any) -> Any:
@@ -239,6 +253,23 @@ def hash_bytes(raw: Any, key: Any) -> None:
         byte = np.uint64(raw[i])
         low = (low ^ byte) * _FNV_PRIME
         high = ((high ^ (byte + np.uint64(1))) * _SPLITMIX_1) ^ (high >> _SHIFT_31)
+    finish_hash(low, high, key)
+
+
+def hash_words(raw: Any, key: Any) -> None:
+    """The same of raw [size] uint64, a word at a time: for large states. Every word's upper bits are mixed down before the
+    next one comes."""
+    low, high = _FNV_OFFSET, _LANE_OFFSET
+    for i in range(len(raw)):
+        low = (low ^ raw[i]) * _SPLITMIX_2
+        low ^= low >> _SHIFT_32
+        high = (high ^ (raw[i] + _ONE)) * _SPLITMIX_1
+        high ^= high >> _SHIFT_31
+    finish_hash(low, high, key)
+
+
+def finish_hash(low: Any, high: Any, key: Any) -> None:
+    """Write both lanes with all their bits mixed: MurmurHash3's fmix64."""
     for _ in range(2):
         low = (low ^ (low >> _SHIFT_33)) * _MIX_1
         high = (high ^ (high >> _SHIFT_33)) * _MIX_2

@@ -4,7 +4,7 @@ Superko: a move that makes a whole board that was there before is not legal, who
 of Go"). Two passes, or twice as many plies as the board has points, end the game; stones and points that only one colour
 reaches count, komi goes to the second player.
 Points are numbered row by row from the top; the last action is a pass.
-Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 and 3 own chains with one and with two liberties, 4
+Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 and 3 own chains with one liberty and with few, 4
 and 5 the opponent's, 6 points where the player may play, 7 ones after a pass, 8 ones if the first player (black) is to
 move, 9 plies / most plies.
 """
@@ -22,6 +22,8 @@ from selfplay.games.symmetry import mirror_columns, rotate
 LETTERS = "ABCDEFGHJKLMNOPQRST"  # there is no I
 MOST_POINTS = 19 * 19
 MARKS = 1024  # bits that tell which boards were certainly not there before
+OFF = 3  # in place of a stone: off the board
+FEW = 4  # liberties, each counted for every stone that it touches
 # A number for each stone on each point; a board's hash is the XOR of its stones' (Zobrist 1970).
 ZOBRIST = np.random.default_rng(19).integers(1, 2**64, (2, MOST_POINTS), dtype=np.uint64)
 
@@ -37,7 +39,7 @@ def go_game(parameters: Parameters) -> type[Game]:
     """Surround more points than the other one."""
     size, komi = parameters.size, parameters.komi
     points = size * size
-    most = 2 * points
+    most, around = 2 * points, neighbours_of(size)
 
     class Go(Game):
         __doc__ = go_game.__doc__
@@ -48,29 +50,36 @@ def go_game(parameters: Parameters) -> type[Game]:
             [
                 ("boards", np.uint64, (most + 1,)),  # hashes of all boards so far; the last one is boards[plies]
                 ("marks", np.uint64, (MARKS // 64,)),  # bit h % MARKS is set for each of them
-                ("stones", np.int8, (points,)),  # 0 none, else player + 1
+                # Chains, kept up to date. The first four are those of the chain whose head is at the point.
+                ("hashes", np.uint64, (points,)),  # XOR of its stones' numbers
+                ("squares", np.int32, (points,)),  # sum of squares of the points of its liberties, as below
+                ("sums", np.int32, (points,)),  # sum of their points
+                ("liberties", np.int16, (points,)),  # their number; one that touches two of its stones counts twice
+                ("head", np.int16, (points,)),  # of the chain that a stone belongs to
+                ("after", np.int16, (points,)),  # the stone that follows it in its chain, round and round
+                ("stones", np.int8, (points + 1,)),  # 0 none, else player + 1; behind the last point what is off the board
                 ("plies", np.int16),
                 ("passed", np.int8),  # 1 where the last ply was a pass
                 ("to_move", np.int8),
+                ("spare", np.int8, (8 - (7 * points + 5) % 8,)),  # states of whole words are hashed by words
             ]
         )
         symmetries = (rotate, mirror_columns)
 
         def start(state):
+            state.stones[points] = OFF
             note_board(state.boards, state.marks, 0, np.uint64(0))
             state.to_move = 0
 
         def legal(state, mask):
-            mark_legal(state, size, mask)
+            mark_legal(state, around, mask)
             mask[points] = True
 
         def play(state, action):
             player = state.to_move
             board = state.boards[state.plies]
             if action < points:
-                board ^= ZOBRIST[player, action]
-                state.stones[action] = player + 1
-                board ^= take_around(state.stones, size, action)
+                board ^= set_stone(state, around, action)
             state.plies += 1
             note_board(state.boards, state.marks, state.plies, board)
             state.to_move = 1 - player
@@ -78,29 +87,30 @@ def go_game(parameters: Parameters) -> type[Game]:
             state.passed = 1 if action == points else 0
             if not ends and state.plies < most:
                 return ONGOING
-            ahead = area_of(state.stones, size) - komi
+            ahead = area_of(state.stones, around) - komi
             ahead = ahead if player == 0 else -ahead
             return WIN if ahead > 0 else LOSS if ahead < 0 else DRAW
 
         def encode(state, planes):
-            chain, liberties, _ = chains_of(state.stones, size)
             mask = np.zeros(points + 1, np.bool_)
-            mark_legal(state, size, mask)
+            mark_legal(state, around, mask)
             for point in range(points):
                 row, column = point // size, point % size
                 if state.stones[point] != 0:
                     other = 0 if state.stones[point] == state.to_move + 1 else 1
                     planes[other, row, column] = 1.0
-                    few = liberties[chain[point]]
-                    if few <= 2:
-                        planes[1 + 2 * other + few, row, column] = 1.0
+                    head = state.head[point]
+                    if has_one_liberty(state.liberties[head], state.sums[head], state.squares[head]):
+                        planes[2 + 2 * other, row, column] = 1.0
+                    elif state.liberties[head] <= FEW:
+                        planes[3 + 2 * other, row, column] = 1.0
                 planes[6, row, column] = mask[point]
                 planes[7, row, column] = state.passed
                 planes[8, row, column] = 1.0 - state.to_move
                 planes[9, row, column] = state.plies / most
 
         def pieces(state):
-            return ["".join(".XO"[stone] for stone in row) for row in state.stones.reshape(size, size)]
+            return ["".join(".XO"[stone] for stone in row) for row in state.stones[:points].reshape(size, size)]
 
         def draw(state):
             return with_coordinates(Go.pieces(state), letters=LETTERS)
@@ -118,134 +128,142 @@ def note_board(boards, marks, ply, board):
     marks[bit // np.uint64(64)] |= np.uint64(1) << (bit % np.uint64(64))
 
 
+def is_marked(marks, board):
+    """Whether a board with this hash may have been there before."""
+    bit = board % np.uint64(MARKS)
+    return (marks[bit // np.uint64(64)] >> (bit % np.uint64(64))) & np.uint64(1) != np.uint64(0)
+
+
 def was_there(state, board):
     """Whether a board with this hash was there before."""
-    bit = board % np.uint64(MARKS)
-    if not (state.marks[bit // np.uint64(64)] >> (bit % np.uint64(64))) & np.uint64(1):
-        return False
     for ply in range(state.plies + 1):
         if state.boards[ply] == board:
             return True
     return False
 
 
-def neighbour(point, size, side):
-    """The point above, to the left, to the right or below (side 0 to 3); -1 off the board."""
-    if side == 0:
-        return point - size if point >= size else -1
-    if side == 1:
-        return point - 1 if point % size > 0 else -1
-    if side == 2:
-        return point + 1 if point % size < size - 1 else -1
-    return point + size if point < size * size - size else -1
+def neighbours_of(size: int) -> np.ndarray:
+    """The points [points, 4] around each point; off the board is the number behind the last point."""
+    board = np.pad(np.arange(size * size).reshape(size, size), 1, constant_values=size * size)
+    sides = (board[:-2, 1:-1], board[1:-1, :-2], board[1:-1, 2:], board[2:, 1:-1])
+    return np.stack([side.ravel() for side in sides], axis=1).astype(np.int16)
 
 
-def chains_of(stones, size):
-    """Of each stone the first point of its chain; of each first point the liberties, 1, 2 or 3 for more, and the XOR of
-    its stones' numbers: three arrays [points]."""
-    points = size * size
-    chain, liberties = np.full(points, -1, np.int16), np.zeros(points, np.int8)
-    hashes, waiting = np.zeros(points, np.uint64), np.empty(points, np.int16)
-    for first in range(points):
-        if stones[first] == 0 or chain[first] >= 0:
-            continue
-        stone = stones[first]
-        one, two, more = -1, -1, False  # liberties found
-        chain[first] = first
-        waiting[0], count = first, 1
-        while count > 0:
-            count -= 1
-            point = waiting[count]
-            hashes[first] ^= ZOBRIST[stone - 1, point]
-            for side in range(4):
-                near = neighbour(point, size, side)
-                if near < 0:
-                    continue
-                if stones[near] == 0:
-                    if one < 0 or one == near:
-                        one = near
-                    elif two < 0 or two == near:
-                        two = near
-                    else:
-                        more = True
-                elif stones[near] == stone and chain[near] < 0:
-                    chain[near] = first
-                    waiting[count] = near
-                    count += 1
-        liberties[first] = 3 if more else 2 if two >= 0 else 1 if one >= 0 else 0
-    return chain, liberties, hashes
+def has_one_liberty(number, total, squares):
+    """Whether all free points around a chain are one and the same: n numbers p are equal where n · Σp² = (Σp)²."""
+    return np.int64(number) * np.int64(squares) == np.int64(total) * np.int64(total)
 
 
-def mark_legal(state, size, mask):
+def mark_legal(state, around, mask):
     """Set the mask on points where the player to move may play."""
-    stones, player = state.stones, state.to_move
-    chain, liberties, hashes = chains_of(stones, size)
-    now = state.boards[state.plies]
-    for point in range(size * size):
+    stones, own, now = state.stones, state.to_move + 1, state.boards[state.plies]
+    in_atari = stones_in_atari(state)
+    for point in range(len(around)):
         if stones[point] != 0:
             continue
-        breathes, board = False, now ^ ZOBRIST[player, point]
-        taken = (-1, -1, -1)  # first points of the chains that are taken, each once
-        for side in range(4):
-            near = neighbour(point, size, side)
-            if near < 0:
-                continue
-            if stones[near] == 0:
-                breathes = True
-                continue
-            first = chain[near]
-            if stones[near] == player + 1:
-                breathes = breathes or liberties[first] > 1
-            elif liberties[first] == 1:
-                breathes = True
-                if first != taken[0] and first != taken[1] and first != taken[2]:
-                    board ^= hashes[first]
-                    taken = (taken[1], taken[2], int(first))
-        mask[point] = breathes and not was_there(state, board)
+        a, b, c, d = around[point, 0], around[point, 1], around[point, 2], around[point, 3]
+        board = now ^ ZOBRIST[own - 1, point]
+        breathes = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0)
+        if in_atari[a] | in_atari[b] | in_atari[c] | in_atari[d]:
+            breathes, board = look_closer(state, around, in_atari, point, board)
+        elif not breathes:
+            breathes = (stones[a] == own) | (stones[b] == own) | (stones[c] == own) | (stones[d] == own)
+        mask[point] = breathes and not (is_marked(state.marks, board) and was_there(state, board))
 
 
-def take_around(stones, size, point):
-    """Take the chains of the other colour that the stone just set on a point has left without liberties; the XOR of the
-    taken stones' numbers."""
-    change, other = np.uint64(0), 3 - stones[point]
+def stones_in_atari(state):
+    """Whether the stone on each point belongs to a chain with one liberty: [points + 1]."""
+    stones, head, liberties, sums, squares = state.stones, state.head, state.liberties, state.sums, state.squares
+    in_atari = np.zeros(len(stones), np.bool_)
+    for point in range(len(head)):
+        first = head[point]
+        in_atari[point] = (stones[point] != 0) & has_one_liberty(liberties[first], sums[first], squares[first])
+    return in_atari
+
+
+def look_closer(state, around, in_atari, point, board):
+    """Whether a stone on the point has a liberty after what it takes, and the hash of the board then."""
+    own, breathes = state.to_move + 1, False
+    taken = (-1, -1, -1)  # heads of the chains that are taken, each once
     for side in range(4):
-        near = neighbour(point, size, side)
-        if near >= 0 and stones[near] == other:
-            change ^= take_if_dead(stones, size, near)
+        near = around[point, side]
+        if state.stones[near] == 0:
+            breathes = True
+        elif state.stones[near] == own:
+            breathes = breathes or not in_atari[near]
+        elif in_atari[near]:
+            breathes, head = True, state.head[near]
+            if head != taken[0] and head != taken[1] and head != taken[2]:
+                board ^= state.hashes[head]
+                taken = (taken[1], taken[2], int(head))
+    return breathes, board
+
+
+def set_stone(state, around, point):
+    """Set a stone of the player to move and take what has no liberty left; the change of the board's hash."""
+    own = state.to_move + 1
+    change = ZOBRIST[own - 1, point]
+    state.stones[point] = own
+    state.head[point] = state.after[point] = point
+    state.hashes[point] = change
+    state.liberties[point] = state.sums[point] = state.squares[point] = 0
+    for side in range(4):
+        near = around[point, side]
+        if state.stones[near] == 0:
+            count_liberty(state, point, near, 1)
+        elif state.stones[near] != OFF:
+            count_liberty(state, state.head[near], point, -1)
+    for side in range(4):
+        near = around[point, side]
+        if state.stones[near] == own and state.head[near] != state.head[point]:
+            join(state, state.head[near], state.head[point])
+        elif state.stones[near] == 3 - own and state.liberties[state.head[near]] == 0:
+            change ^= state.hashes[state.head[near]]
+            take(state, around, near)
     return change
 
 
-def take_if_dead(stones, size, first):
-    """Take the chain of a stone if it has no liberty; the XOR of the taken stones' numbers."""
-    stone = stones[first]
-    found, seen = np.empty(len(stones), np.int16), np.zeros(len(stones), np.bool_)
-    found[0], count, looked_at = first, 1, 0
-    seen[first] = True
-    while looked_at < count:
-        point = found[looked_at]
-        looked_at += 1
+def count_liberty(state, head, point, number):
+    """A free point more around one of a chain's stones, or one less."""
+    state.liberties[head] += number
+    state.sums[head] += number * point
+    state.squares[head] += number * point * point
+
+
+def join(state, one, other):
+    """Make one chain of two, by their heads."""
+    stone = one
+    state.head[one] = other
+    while state.after[stone] != one:
+        stone = state.after[stone]
+        state.head[stone] = other
+    state.after[stone] = state.after[other]
+    state.after[other] = one
+    state.hashes[other] ^= state.hashes[one]
+    state.liberties[other] += state.liberties[one]
+    state.sums[other] += state.sums[one]
+    state.squares[other] += state.squares[one]
+
+
+def take(state, around, first):
+    """Take the chain of a stone off the board."""
+    taken, stone = state.stones[first], first
+    going = True
+    while going:
+        state.stones[stone] = 0
         for side in range(4):
-            near = neighbour(point, size, side)
-            if near < 0 or seen[near]:
-                continue
-            if stones[near] == 0:
-                return np.uint64(0)
-            if stones[near] == stone:
-                seen[near] = True
-                found[count] = near
-                count += 1
-    change = np.uint64(0)
-    for taken in range(count):
-        stones[found[taken]] = 0
-        change ^= ZOBRIST[stone - 1, found[taken]]
-    return change
+            near = around[stone, side]
+            if state.stones[near] == 3 - taken:
+                count_liberty(state, state.head[near], stone, 1)
+        stone = state.after[stone]
+        going = stone != first
 
 
-def area_of(stones, size):
+def area_of(stones, around):
     """Points of the first player less those of the second: stones, and free regions that only one colour touches."""
     area = 0
     seen, waiting = np.zeros(len(stones), np.bool_), np.empty(len(stones), np.int16)
-    for first in range(len(stones)):
+    for first in range(len(around)):
         if stones[first] != 0:
             area += 1 if stones[first] == 1 else -1
             continue
@@ -259,10 +277,8 @@ def area_of(stones, size):
             point = waiting[count]
             region += 1
             for side in range(4):
-                near = neighbour(point, size, side)
-                if near < 0:
-                    continue
-                touches |= stones[near]
+                near = around[point, side]
+                touches |= stones[near] if stones[near] != OFF else 0
                 if stones[near] == 0 and not seen[near]:
                     seen[near] = True
                     waiting[count] = near

@@ -12,11 +12,10 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from selfplay.games.bits import NONE, bit, count, has
 from selfplay.games.coordinates import LETTERS, with_coordinates
 from selfplay.games.game import DRAW, LOSS, ONGOING, WIN, Game
 from selfplay.games.symmetry import half_turn, transpose
-
-NONE, ONE = np.uint64(0), np.uint64(1)
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +48,7 @@ def othello(parameters: Parameters) -> type[Game]:
             places = places_of(state.discs, state.to_move, steps, size)
             mask[cells] = places == NONE
             for cell in range(cells):
-                mask[cell] = (places >> np.uint64(cell)) & ONE != NONE
+                mask[cell] = has(places, cell)
 
         def play(state, action):
             player = state.to_move
@@ -67,18 +66,18 @@ def othello(parameters: Parameters) -> type[Game]:
         def encode(state, planes):
             places = places_of(state.discs, state.to_move, steps, size)
             for cell in range(cells):
-                row, column, shift = cell // size, cell % size, np.uint64(cell)
-                planes[0, row, column] = (state.discs[state.to_move] >> shift) & ONE
-                planes[1, row, column] = (state.discs[1 - state.to_move] >> shift) & ONE
-                planes[2, row, column] = (places >> shift) & ONE
+                row, column = cell // size, cell % size
+                planes[0, row, column] = has(state.discs[state.to_move], cell)
+                planes[1, row, column] = has(state.discs[1 - state.to_move], cell)
+                planes[2, row, column] = has(places, cell)
 
         def pieces(state):
-            first, second = (int(discs) for discs in state.discs)
-            marks = ["X" if first >> cell & 1 else "O" if second >> cell & 1 else "." for cell in range(cells)]
+            first, second = state.discs
+            marks = ["X" if has(first, cell) else "O" if has(second, cell) else "." for cell in range(cells)]
             return ["".join(marks[row : row + size]) for row in range(0, cells, size)]
 
         def draw(state):
-            first, second = (int(discs).bit_count() for discs in state.discs)
+            first, second = (count(discs) for discs in state.discs)
             return f"{with_coordinates(Othello.pieces(state), from_top=True)}\n{first} : {second}"
 
         def action_name(action):  # rows count from the top here
@@ -102,20 +101,6 @@ def steps_of(size: int) -> np.ndarray:
         ],
         np.uint64,
     )
-
-
-def bit(cell):
-    """The number with the cell's bit."""
-    return ONE << np.uint64(cell)
-
-
-def count(discs):
-    """How many bits are set."""
-    number = 0
-    while discs != NONE:
-        discs &= discs - ONE
-        number += 1
-    return number
 
 
 def shifted(discs, steps, direction):
