@@ -127,7 +127,7 @@ def of_all(records):
 
 run = kernel(of_all)
 for size in map(int, sys.argv[1:]):
-    records = np.zeros(1, np.dtype([("cells", np.int8, (size,))]))
+    records = np.zeros(1, np.dtype([("cells", np.int64, (size,))]))
     records["cells"][0, -1] = 1
     print(run(records) == of_all(records.view(np.recarray)))
 """

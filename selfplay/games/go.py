@@ -50,24 +50,24 @@ def go_game(parameters: Parameters) -> type[Game]:
             [
                 ("boards", np.uint64, (most + 1,)),  # hashes of all boards so far; the last one is boards[plies]
                 ("marks", np.uint64, (MARKS // 64,)),  # bit h % MARKS is set for each of them
-                # Chains, kept up to date. The first four are those of the chain whose head is at the point.
+                # Chains, kept up to date. The first five are those of the chain whose head is at the point.
                 ("hashes", np.uint64, (points,)),  # XOR of its stones' numbers
                 ("squares", np.int32, (points,)),  # sum of squares of the points of its liberties, as below
                 ("sums", np.int32, (points,)),  # sum of their points
                 ("liberties", np.int16, (points,)),  # their number; one that touches two of its stones counts twice
-                ("head", np.int16, (points,)),  # of the chain that a stone belongs to
-                ("after", np.int16, (points,)),  # the stone that follows it in its chain, round and round
+                ("in_atari", np.int8, (points + 1,)),  # 1 where all its liberties are one and the same
+                ("head", np.uint16, (points + 1,)),  # of the chain that a stone belongs to
+                ("after", np.uint16, (points,)),  # the stone that follows it in its chain, round and round
                 ("stones", np.int8, (points + 1,)),  # 0 none, else player + 1; behind the last point what is off the board
                 ("plies", np.int16),
                 ("passed", np.int8),  # 1 where the last ply was a pass
                 ("to_move", np.int8),
-                ("spare", np.int8, (8 - (7 * points + 5) % 8,)),  # states of whole words are hashed by words
             ]
         )
         symmetries = (rotate, mirror_columns)
 
         def start(state):
-            state.stones[points] = OFF
+            state.stones[points], state.head[points] = OFF, points
             note_board(state.boards, state.marks, 0, np.uint64(0))
             state.to_move = 0
 
@@ -100,7 +100,7 @@ def go_game(parameters: Parameters) -> type[Game]:
                     other = 0 if state.stones[point] == state.to_move + 1 else 1
                     planes[other, row, column] = 1.0
                     head = state.head[point]
-                    if has_one_liberty(state.liberties[head], state.sums[head], state.squares[head]):
+                    if state.in_atari[head]:
                         planes[2 + 2 * other, row, column] = 1.0
                     elif state.liberties[head] <= FEW:
                         planes[3 + 2 * other, row, column] = 1.0
@@ -136,63 +136,49 @@ def is_marked(marks, board):
 
 def was_there(state, board):
     """Whether a board with this hash was there before."""
-    for ply in range(state.plies + 1):
-        if state.boards[ply] == board:
-            return True
-    return False
+    found = False
+    for before in state.boards[: state.plies + 1]:
+        found |= before == board  # to the end: several are compared at once
+    return found
 
 
 def neighbours_of(size: int) -> np.ndarray:
     """The points [points, 4] around each point; off the board is the number behind the last point."""
     board = np.pad(np.arange(size * size).reshape(size, size), 1, constant_values=size * size)
     sides = (board[:-2, 1:-1], board[1:-1, :-2], board[1:-1, 2:], board[2:, 1:-1])
-    return np.stack([side.ravel() for side in sides], axis=1).astype(np.int16)
-
-
-def has_one_liberty(number, total, squares):
-    """Whether all free points around a chain are one and the same: n numbers p are equal where n · Σp² = (Σp)²."""
-    return np.int64(number) * np.int64(squares) == np.int64(total) * np.int64(total)
+    return np.stack([side.ravel() for side in sides], axis=1).astype(np.uint16)
 
 
 def mark_legal(state, around, mask):
     """Set the mask on points where the player to move may play."""
     stones, own, now = state.stones, state.to_move + 1, state.boards[state.plies]
-    in_atari = stones_in_atari(state)
+    head, in_atari = state.head, state.in_atari
     for point in range(len(around)):
         if stones[point] != 0:
             continue
         a, b, c, d = around[point, 0], around[point, 1], around[point, 2], around[point, 3]
         board = now ^ ZOBRIST[own - 1, point]
         breathes = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0)
-        if in_atari[a] | in_atari[b] | in_atari[c] | in_atari[d]:
-            breathes, board = look_closer(state, around, in_atari, point, board)
+        if in_atari[head[a]] | in_atari[head[b]] | in_atari[head[c]] | in_atari[head[d]]:
+            breathes, board = look_closer(state, around, point, board)
         elif not breathes:
             breathes = (stones[a] == own) | (stones[b] == own) | (stones[c] == own) | (stones[d] == own)
         mask[point] = breathes and not (is_marked(state.marks, board) and was_there(state, board))
 
 
-def stones_in_atari(state):
-    """Whether the stone on each point belongs to a chain with one liberty: [points + 1]."""
-    stones, head, liberties, sums, squares = state.stones, state.head, state.liberties, state.sums, state.squares
-    in_atari = np.zeros(len(stones), np.bool_)
-    for point in range(len(head)):
-        first = head[point]
-        in_atari[point] = (stones[point] != 0) & has_one_liberty(liberties[first], sums[first], squares[first])
-    return in_atari
-
-
-def look_closer(state, around, in_atari, point, board):
+def look_closer(state, around, point, board):
     """Whether a stone on the point has a liberty after what it takes, and the hash of the board then."""
     own, breathes = state.to_move + 1, False
     taken = (-1, -1, -1)  # heads of the chains that are taken, each once
     for side in range(4):
         near = around[point, side]
+        head = state.head[near]
         if state.stones[near] == 0:
             breathes = True
         elif state.stones[near] == own:
-            breathes = breathes or not in_atari[near]
-        elif in_atari[near]:
-            breathes, head = True, state.head[near]
+            breathes = breathes or state.in_atari[head] == 0
+        elif state.stones[near] != OFF and state.in_atari[head] == 1:
+            breathes = True
             if head != taken[0] and head != taken[1] and head != taken[2]:
                 board ^= state.hashes[head]
                 taken = (taken[1], taken[2], int(head))
@@ -225,9 +211,17 @@ def set_stone(state, around, point):
 
 def count_liberty(state, head, point, number):
     """A free point more around one of a chain's stones, or one less."""
+    point = np.int64(point)
     state.liberties[head] += number
     state.sums[head] += number * point
     state.squares[head] += number * point * point
+    note_atari(state, head)
+
+
+def note_atari(state, head):
+    """Note whether all free points around a chain are one and the same: n numbers p are equal where n · Σp² = (Σp)²."""
+    number, total = np.int64(state.liberties[head]), np.int64(state.sums[head])
+    state.in_atari[head] = 1 if number * np.int64(state.squares[head]) == total * total else 0
 
 
 def join(state, one, other):
@@ -243,6 +237,7 @@ def join(state, one, other):
     state.liberties[other] += state.liberties[one]
     state.sums[other] += state.sums[one]
     state.squares[other] += state.squares[one]
+    note_atari(state, other)
 
 
 def take(state, around, first):
