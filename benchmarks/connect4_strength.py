@@ -18,17 +18,16 @@ import argparse
 import hashlib
 import json
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from machine import facts, stolen_seconds
+from machine import facts
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from timed_training import train
 
 from selfplay.arena.mistakes import measure
 from selfplay.arena.oracle import Oracle, open_oracle
@@ -41,9 +40,7 @@ from selfplay.rundir.layout import RunLayout
 SETS = ("L1_R1", "L1_R2", "L1_R3", "L2_R1", "L2_R2", "L3_R1")
 # Share of mistakes with 600 simulations. AlphaZero.jl: read off its published plots, 15 to 30 hours with an RTX 2070.
 OTHERS = {"AlphaZero.jl after 15 iterations": (0.0, 0.02, 0.075, 0.0, 0.028, 0.0)}
-SELFPLAY = Path(sys.executable).with_name("selfplay")
 SIMULATIONS, ON_THE_WAY = (0, 64, 600), (0, 64)
-POLL_SECONDS = 2.0
 console = Console(stderr=True, width=110)
 
 
@@ -58,47 +55,6 @@ def answered(path: Path, rules: Rules, oracle: Oracle, folder: Path) -> Position
         np.savez(kept, plies=found.plies, states=found.states, outcomes=found.outcomes)
     with np.load(kept) as columns:
         return PositionSet(name, columns["plies"], columns["states"], columns["outcomes"])
-
-
-class Spent(NamedTuple):
-    """Seconds of training so far."""
-
-    seconds: float = 0.0  # counted
-    stolen: float = 0.0  # that others had the cores, not counted
-
-    @classmethod
-    def read(cls, notes: Path) -> Spent:
-        return cls(**json.loads(notes.read_text())) if notes.exists() else cls()
-
-    def plus(self, wall: float, stolen: float) -> Spent:
-        """After so much more time by the clock, of which so much was stolen."""
-        stolen = min(stolen, wall)
-        return Spent(self.seconds + wall - stolen, self.stolen + stolen)
-
-
-def train(arguments: argparse.Namespace, folder: Path) -> Spent:
-    """Train until the minutes are over."""
-    notes = folder / "strength.json"
-    before = spent = Spent.read(notes)
-    wanted = 60.0 * arguments.minutes
-    if spent.seconds >= wanted:
-        return spent
-    command = [str(SELFPLAY), "train", "connect4", "--preset", arguments.preset, "--seed", str(arguments.seed)]
-    command += ["--model", str(folder / "model.pt"), "--data", str(folder / "data"), "--workers", arguments.workers]
-    command += ["--rounds", "1000000", "--match-games", "0", *(f"--set={each}" for each in arguments.set)]
-    began, stolen = time.monotonic(), stolen_seconds()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
-        try:
-            while running.poll() is None and spent.seconds < wanted:
-                time.sleep(POLL_SECONDS)
-                spent = before.plus(time.monotonic() - began, stolen_seconds() - stolen)
-                notes.write_text(json.dumps(spent._asdict()))
-        finally:
-            if running.poll() is None:
-                running.send_signal(signal.SIGTERM)  # SIGINT is ignored behind a shell's "&"
-    if running.returncode not in (0, 130):
-        raise SystemExit(f"selfplay train ended with {running.returncode}")
-    return spent
 
 
 def shares(player: SearchPlayer, rules: Rules, sets: list[PositionSet], simulations: tuple[int, ...]) -> dict[str, Any]:
@@ -155,7 +111,8 @@ def main() -> None:
     rules = load_rules("connect4")
     oracle = open_oracle(rules)
     sets = [answered(arguments.positions / f"Test_{name}", rules, oracle, folder) for name in SETS]
-    spent = train(arguments, folder)
+    asked = ["connect4", "--preset", arguments.preset, "--seed", str(arguments.seed), "--workers", arguments.workers]
+    spent = train(folder, [*asked, *(f"--set={each}" for each in arguments.set)], minutes=arguments.minutes)
     layout = RunLayout(folder / "data")
     curve = []
     with console.status("measuring"):

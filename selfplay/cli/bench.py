@@ -42,13 +42,13 @@ def training(
     """
     from rich.console import Console
 
-    from selfplay.config import from_tree, merged, parse_assignments, preset, presets
+    from selfplay.config import from_tree, merged, parse_assignments
+    from selfplay.coordinator.suggested import settings_for
     from selfplay.games.registry import load_rules, resolve_spec
     from selfplay.training.comparison import Comparison, parse_plan, random_batches
 
     spec = resolve_spec(game)
-    base = preset(spec) if spec in presets() else {}
-    settings = from_tree(merged(base, parse_assignments(assignments), {"game": {"name": spec}}), where="settings")
+    settings = from_tree(merged(settings_for(spec), parse_assignments(assignments), {"game": {"name": spec}}), where="settings")
     rules, console = load_rules(spec), Console(stderr=True, highlight=False)
     chosen = [parse_plan(text) for text in plans or _default_plans(settings.network.blocks)]
     data = random_batches(rules, batch_size=settings.training.batch_size, count=batches)

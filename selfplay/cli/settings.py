@@ -15,10 +15,11 @@ def command(game: str) -> None:
       selfplay settings connect4 > my.toml
       selfplay train connect4 --config my.toml
     """
-    from selfplay.config import from_tree, merged, preset, presets, to_toml
+    from selfplay.config import from_tree, merged, to_toml
+    from selfplay.coordinator.suggested import settings_for
     from selfplay.games.registry import resolve_spec
 
     name = resolve_spec(game)
-    tree = merged(preset(name) if name in presets() else {}, {"game": {"name": name}})
+    tree = merged(settings_for(name), {"game": {"name": name}})
     heading = f"Settings of selfplay for {name}; give them with --config FILE, or one by one with --set."
     click.echo(to_toml(from_tree(tree, where=name), heading=heading), nl=False)

@@ -29,7 +29,8 @@ def command(**options: Any) -> None:
     Example:
       selfplay worker --model model.onnx --out data/worker_0 --games 25 --first-game 0 --round 1 --seed 7
     """
-    from selfplay.config import from_tree, merged, parse_assignments, preset, presets, read_toml
+    from selfplay.config import from_tree, merged, parse_assignments, read_toml
+    from selfplay.coordinator.suggested import settings_for
     from selfplay.engines.child import StopWatch, Voice
     from selfplay.network.card import read_onnx_card
     from selfplay.rundir.layout import inference_twin
@@ -37,9 +38,7 @@ def command(**options: Any) -> None:
 
     model = inference_twin(options["model"])
     card = read_onnx_card(model)
-    base = read_toml(options["config"]) if options["config"] else {}
-    if not base and card.game in presets():
-        base = preset(card.game)
+    base = read_toml(options["config"]) if options["config"] else settings_for(card.spec)
     tree = merged(base, parse_assignments(options["assignments"]), {"game": {"name": card.spec}})
     settings = from_tree(tree, where="settings")
     worker = Worker(

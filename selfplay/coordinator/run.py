@@ -15,17 +15,17 @@ from selfplay.config import (
     from_tree,
     merged,
     preset,
-    presets,
     read_toml,
     settings_of_run,
     to_toml,
     to_tree,
 )
+from selfplay.coordinator.suggested import settings_for
 from selfplay.errors import ModelError, RunError, UsageError
 from selfplay.files import ensure_directory, same_content, write_atomically
 from selfplay.games.conformance import check_game as check_game_rules
 from selfplay.games.game import GameInfo, Rules
-from selfplay.games.registry import load_rules, resolve_spec
+from selfplay.games.registry import BUILT_IN, load_rules, resolve_spec
 from selfplay.machine import has_nvidia_gpu
 from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.facts import ModelsOnDisk
@@ -77,8 +77,6 @@ def open_run(request: RunRequest) -> OpenRun:
     rules = load_rules(settings.game.name)
     settings, training = _resolved(settings, rules.info)
     _check_evaluation(settings.evaluation, rules)
-    if is_new:
-        check_game_rules(settings.game.name, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
     for folder in (request.model.absolute().parent, request.data, layout.models, layout.logs):
         ensure_directory(folder)
     if is_new:
@@ -94,8 +92,9 @@ def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
     """Settings of a new run: preset, then what the given model needs, then the file, then options."""
     card, network = _model_there(request.model)
     game = resolve_spec(request.game or (card.spec if card else DEFAULT_GAME))
-    name = request.preset or (game if game in presets() else None)
-    base = preset(name) if name else {}
+    if game.partition(":")[0] not in BUILT_IN:  # those that come along are tested at length
+        check_game_rules(game, games=CHECKED_GAMES)  # before anything is made: broken rules teach nothing
+    base = preset(request.preset) if request.preset else settings_for(game)
     overlays = [_read_config(request), request.assignments or {}]
     settings = from_tree(merged(base, {"network": network}, *overlays, {"game": {"name": game}}), where="settings")
     if card is not None:

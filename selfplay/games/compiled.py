@@ -40,6 +40,8 @@ _SPLITMIX_2 = np.uint64(0x94D049BB133111EB)
 class CompiledRules(Rules):
     """`Rules` of a `Game` subclass; raises `GameError` with the line where its rules do not compile."""
 
+    is_compiled = True
+
     def __init__(self, game: type[Game], info: GameInfo) -> None:
         self.info = info
         self._game = game

@@ -192,6 +192,7 @@ class Rules(ABC):
     """The four rules over arrays of states: the only way the rest of the project sees a game."""
 
     info: GameInfo
+    is_compiled: ClassVar[bool]  # to machine code; else each ply is a call of Python
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...]) -> States:

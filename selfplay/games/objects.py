@@ -20,6 +20,8 @@ from selfplay.games.game import ONGOING, Advanced, GameInfo, LoopMaker, ObjectGa
 class ObjectRules(Rules):
     """`Rules` of an `ObjectGame`. States are shared between arrays and never changed in place."""
 
+    is_compiled = False
+
     def __init__(self, game: ObjectGame, info: GameInfo) -> None:
         self.info = info
         self._game = game

@@ -35,6 +35,16 @@ def random_opening(rules: Rules, plies: int, rng: np.random.Generator) -> Openin
     raise AssertionError("a game is ongoing at its start")
 
 
+def random_game(rules: Rules, rng: np.random.Generator) -> list[int]:
+    """The moves of a whole game of uniformly random plies."""
+    walk, state = rules.build_in(random_walk), rules.start(1)
+    legal, key = np.empty(rules.info.num_actions, np.bool_), np.empty(2, np.uint64)
+    moves = np.full(rules.info.max_plies, -1, np.int32)
+    walk(rules.room(state), rng.random(len(moves)), moves, legal, key)
+    found: list[int] = moves[moves >= 0].tolist()
+    return found
+
+
 def random_walk(advance_one: Any, outcome_of: Any) -> Callable[..., tuple[int, int]]:
     """walk(room, uniforms, moves, legal, key) -> (outcome, to_move): plays from the only state of the room one legal
     action for each number from 0 to 1, until the game is over; all are written down."""

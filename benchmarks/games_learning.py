@@ -1,0 +1,93 @@
+"""What some minutes of training are worth in each game: matches against tree search by random play.
+
+    python benchmarks/games_learning.py --minutes 10 --out games                   all, two hours on two cores
+    python benchmarks/games_learning.py --minutes 10 --out games --only hex:size=7
+
+Each game is trained from nothing with its preset or with the settings that are derived from its rules, as `selfplay train
+GAME` does, and then plays `rollout:1000` with as many simulations per move (`--simulations` for fewer): 200 games from
+random openings, colours and openings in pairs; the score with its 95 % interval. Stopped at any time, the same command goes
+on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from machine import facts
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from timed_training import SELFPLAY, train
+
+from selfplay.coordinator.suggested import preset_name
+from selfplay.rundir.layout import RunLayout
+
+GAMES = ("othello:size=6", "gomoku:size=9", "hex:size=7", "breakthrough:rows=6,columns=6", "kalah", "dots")
+OPPONENT = "rollout:1000"
+PROMISED = 0.75
+
+
+def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train, then play the match; what was found is kept in the folder."""
+    kept = folder / f"match_{arguments.simulations}.json"
+    spent = train(folder, [game, "--seed", str(arguments.seed)], minutes=arguments.minutes)
+    if not kept.exists():
+        command = [str(SELFPLAY), "arena", str(folder / "model.pt"), OPPONENT, "--games", str(arguments.games)]
+        command += ["--simulations", str(arguments.simulations), "--json"]
+        kept.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    match = json.loads(kept.read_text())
+    return {
+        "game": game,
+        "seconds": round(spent.seconds),
+        "seconds_stolen": round(spent.stolen),
+        "rounds": max(RunLayout(folder / "data").rounds_with_models()),
+        "games": match["games"],
+        "score": round(match["score"], 3),
+        "low": round(match["low"], 3),
+        "high": round(match["high"], 3),
+    }
+
+
+def report(rows: list[dict[str, Any]], console: Console) -> None:
+    """The table for people."""
+    table = Table(title=f"Score against {OPPONENT}", box=SIMPLE_HEAD)
+    for column in ("game", "minutes", "rounds", "games", "score", "95 % interval", "promised"):
+        table.add_column(column, justify="left" if column == "game" else "right", no_wrap=True)
+    for row in rows:
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        minutes = f"{row['seconds'] / 60:.1f}"
+        table.add_row(
+            row["game"], minutes, str(row["rounds"]), str(row["games"]), f"{row['score']:.3f}", interval, f">= {PROMISED}"
+        )
+    console.print(table)
+
+
+def main() -> None:
+    """Train, play, print the table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training for each game (default 10)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--only", action="append", help=f"a game; repeatable (default: {', '.join(GAMES)})")
+    parser.add_argument("--simulations", type=int, default=1000, help="per move of the trained model (default 1000)")
+    parser.add_argument("--games", type=int, default=200, help="of each match (default 200)")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the training is ended too
+    console, rows = Console(stderr=True, width=110), []
+    for game in arguments.only or GAMES:
+        folder = arguments.out / preset_name(game)
+        folder.mkdir(parents=True, exist_ok=True)
+        console.print(f"{game}: training for {arguments.minutes:g} minutes, then {arguments.games} games")
+        rows.append(measure(game, folder, arguments))
+        report(rows, console)
+    print(json.dumps({"machine": facts(), "opponent": OPPONENT, "simulations": arguments.simulations, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
