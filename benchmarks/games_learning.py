@@ -3,10 +3,10 @@
     python benchmarks/games_learning.py --minutes 10 --out games                   all, two hours on two cores
     python benchmarks/games_learning.py --minutes 10 --out games --only hex:size=7
 
-Each game is trained from nothing with its preset or with the settings that are derived from its rules, as `selfplay train
-GAME` does, and then plays `rollout:1000` with as many simulations per move (`--simulations` for fewer): 200 games from
-random openings, colours and openings in pairs; the score with its 95 % interval. Stopped at any time, the same command goes
-on.
+Each game is trained from nothing with its preset or with the settings that are derived from its rules, as `selfplay
+train GAME` does, and then plays `rollout:1000` with as many simulations per move (`--simulations` for fewer): 200 games
+from random openings, colours and openings in pairs; the score with its 95 % interval. Stopped at any time, the same
+command goes on.
 """
 
 from __future__ import annotations
@@ -63,7 +63,13 @@ def report(rows: list[dict[str, Any]], console: Console) -> None:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
         minutes = f"{row['seconds'] / 60:.1f}"
         table.add_row(
-            row["game"], minutes, str(row["rounds"]), str(row["games"]), f"{row['score']:.3f}", interval, f">= {PROMISED}"
+            row["game"],
+            minutes,
+            str(row["rounds"]),
+            str(row["games"]),
+            f"{row['score']:.3f}",
+            interval,
+            f">= {PROMISED}",
         )
     console.print(table)
 
@@ -86,7 +92,11 @@ def main() -> None:
         console.print(f"{game}: training for {arguments.minutes:g} minutes, then {arguments.games} games")
         rows.append(measure(game, folder, arguments))
         report(rows, console)
-    print(json.dumps({"machine": facts(), "opponent": OPPONENT, "simulations": arguments.simulations, "rows": rows}, indent=1))
+    print(
+        json.dumps(
+            {"machine": facts(), "opponent": OPPONENT, "simulations": arguments.simulations, "rows": rows}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from connect4_strength import SETS, Spent, answered, shares, train
+from connect4_strength import SETS, answered, shares
 from machine import facts
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from timed_training import train
 from torch import Tensor, nn
 
 from selfplay.arena.oracle import open_oracle
@@ -113,8 +114,8 @@ def one_run(
 ) -> dict[str, Any]:
     """One variant with one seed: trained and measured."""
     folder.mkdir(parents=True, exist_ok=True)
-    asked = argparse.Namespace(minutes=arguments.minutes, preset=PRESET, seed=seed, workers="auto", set=list(changes))
-    spent: Spent = train(asked, folder)
+    asked = ["connect4", "--preset", PRESET, "--seed", str(seed), *(f"--set={change}" for change in changes)]
+    spent = train(folder, asked, minutes=arguments.minutes)
     measured = shares(open_model(folder / "model.pt", rules, simulations=None), rules, sets, (0, 64))
     rounds = max(RunLayout(folder / "data").rounds_with_models())
     return {"settings": changes, "seed": seed, "seconds": round(spent.seconds), "rounds": rounds, "sets": measured}

@@ -1,7 +1,7 @@
 """Training for so many minutes, which may come in pieces: for benchmarks of strength.
 
-Minutes count where training ran, noted in the folder of the run. Time that the host of a shared machine gave to others is
-not counted, but stated.
+Minutes count where training ran, noted in the folder of the run. Time that the host of a shared machine gave to others
+is not counted, but stated.
 """
 
 from __future__ import annotations

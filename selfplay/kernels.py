@@ -130,13 +130,14 @@ class _IdentityCache(FunctionCache):
 def _name_of_record(record: Any) -> tuple[str, tuple[str]]:
     """What symbols of compiled code call a record type: by its fields.
 
-    Numba calls it by a number that each process counts for itself. A helper that is compiled for the records of two games
-    in two processes would then have one symbol for both, and who loads both from the cache would run one for the other.
+    Numba calls it by a number that each process counts for itself. A helper that is compiled for the records of two
+    games in two processes would then have one symbol for both, and who loads both from the cache would run one for the
+    other.
     """
     return "Record", (hashlib.sha256(record.name.encode()).hexdigest()[:_IDENTITY_DIGITS],)
 
 
-Record.mangling_args = property(_name_of_record)
+setattr(Record, "mangling_args", property(_name_of_record))  # noqa: B010 (mypy)
 
 
 def _compile(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:

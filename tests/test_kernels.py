@@ -136,6 +136,10 @@ for size in map(int, sys.argv[1:]):
 def test_one_helper_for_the_records_of_two_games_is_two_in_every_process(tmp_path):
     path = tmp_path / "records.py"
     path.write_text(RECORDS)
-    for sizes in (["3"], ["9"], ["3", "9"]):  # the third process finds both in the cache, each compiled first in its own
+    for sizes in (
+        ["3"],
+        ["9"],
+        ["3", "9"],
+    ):  # the third process finds both in the cache, each compiled first in its own
         done = subprocess.run([sys.executable, path, *sizes], capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["True"] * len(sizes)

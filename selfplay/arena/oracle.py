@@ -37,7 +37,9 @@ class Oracle(Protocol):
 
 def open_oracle(rules: Rules, *, most_positions: int = MOST_POSITIONS) -> Oracle:
     """Perfect play of a game. Raises `UsageError` where there is none: the game is neither known nor small enough."""
-    if rules.info.spec == "connect4":  # ours, on the usual board: a game of that name from somebody's file may have other rules
+    if (
+        rules.info.spec == "connect4"
+    ):  # ours, on the usual board: a game of that name from somebody's file may have other rules
         return ConnectFourOracle()
     return EnumeratedGame(rules, most_positions=most_positions)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from selfplay.cli.options import MODEL_PATH, MOVES, as_json
+from selfplay.cli.options import MODEL_PATH, MOVES, as_json, from_record, moves_given
 
 if TYPE_CHECKING:
     from selfplay.play.agent import Agent, Opinion
@@ -18,23 +18,26 @@ _LINE_SHOWN = 10  # moves
 @click.command("analyse", context_settings={"show_default": True})
 @click.argument("model", type=MODEL_PATH, default="model.pt")
 @click.option("--moves", type=MOVES, default="", help="The moves that lead to the position: 4,4,3")
+@from_record
 @click.option("--simulations", type=click.IntRange(min=1), default=800, help="How hard the agent thinks.")
 @click.option("--top", type=click.IntRange(min=1), default=5, help="How many moves to show.")
 @click.option("--game", help="Where the game's file lies now, if it was moved: path/to/file.py:Class.")
 @as_json
-def command(model: Path, moves: list[str], simulations: int, top: int, game: str | None, as_json: bool) -> None:
+def command(model: Path, moves: list[str], simulations: int, top: int, as_json: bool, **options: Any) -> None:
     """What MODEL thinks of the position after some moves: value, chances, its best moves and the lines it expects.
 
     \b
     Example:
       selfplay analyse model.pt --moves 4,4,3 --simulations 800
+      selfplay analyse chess.pt --record game.pgn --ply 20
     """
     import msgspec
 
     from selfplay.play.agent import load_agent
 
-    agent = load_agent(model, game=game)
-    opinion = agent.search(moves, simulations=simulations)
+    agent = load_agent(model, game=options["game"])
+    position = moves_given(agent.rules, moves, options["record"], options["ply"])
+    opinion = agent.search(position, simulations=simulations)
     if as_json:
         click.echo(msgspec.json.encode(opinion).decode())
     else:

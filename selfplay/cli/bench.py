@@ -48,7 +48,9 @@ def training(
     from selfplay.training.comparison import Comparison, parse_plan, random_batches
 
     spec = resolve_spec(game)
-    settings = from_tree(merged(settings_for(spec), parse_assignments(assignments), {"game": {"name": spec}}), where="settings")
+    settings = from_tree(
+        merged(settings_for(spec), parse_assignments(assignments), {"game": {"name": spec}}), where="settings"
+    )
     rules, console = load_rules(spec), Console(stderr=True, highlight=False)
     chosen = [parse_plan(text) for text in plans or _default_plans(settings.network.blocks)]
     data = random_batches(rules, batch_size=settings.training.batch_size, count=batches)

@@ -29,6 +29,7 @@ def command(game: str, games: int, seed: int, as_json: bool) -> None:
     from rich.console import Console
 
     from selfplay.games.conformance import check_game
+    from selfplay.games.playout_speed import playout_speed
 
     with Console(stderr=True).status("compiling and playing") as status:
         report = check_game(
@@ -37,8 +38,10 @@ def command(game: str, games: int, seed: int, as_json: bool) -> None:
             seed=seed,
             on_progress=lambda done: status.update(f"played {done}/{games} games"),
         )
+        status.update("measuring how fast random games are")
+        speed = playout_speed(game)
     if as_json:
-        click.echo(msgspec.json.encode(asdict(report)).decode())
+        click.echo(msgspec.json.encode({**asdict(report), **speed._asdict()}).decode())
         return
     won, drawn, lost = (report.outcomes[key] for key in ("won", "drawn", "lost"))
     click.echo(f"{game}: all laws hold on {report.positions:,} positions of {report.games:,} random games")
@@ -46,3 +49,9 @@ def command(game: str, games: int, seed: int, as_json: bool) -> None:
         f"{report.mean_plies:.1f} plies on average, {report.longest} at most; {report.mean_legal:.1f} legal actions; "
         f"the first player won {won:.0%}, drew {drawn:.0%}, lost {lost:.0%}; {report.symmetries} symmetries"
     )
+    last = report.last_mover
+    click.echo(f"who made the last ply won {last['won']:.0%} of the games and lost {last['lost']:.0%}")
+    compiled = f"{speed.compiled:,.0f} compiled, " if speed.compiled else ""
+    click.echo(f"random games per second on one core: {compiled}{speed.plain:,.0f} as plain Python")
+    for note in report.notes:
+        click.echo(f"note: {note}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 
 from selfplay.cli.options import as_json
 
@@ -13,30 +12,55 @@ from selfplay.cli.options import as_json
 @click.command("games")
 @as_json
 def command(as_json: bool) -> None:
-    """List the games that come along.
+    """List the games that come along, with their parameters, those of installed packages, and OpenSpiel's.
 
     \b
     Example:
       selfplay games
+      selfplay train hex:size=5,swap=false
     """
-    from selfplay.games.registry import BUILT_IN, load_class
+    import msgspec
 
-    games: list[dict[str, Any]] = []
-    for name in BUILT_IN:
+    from selfplay.games.openspiel import overview
+
+    games, theirs = _our_games(), overview()
+    if as_json:
+        click.echo(msgspec.json.encode({"games": games, "openspiel": theirs}).decode())
+        return
+    for facts in games:
+        board = " × ".join(map(str, facts["board"]))
+        click.echo(f"{facts['name']:<12} {board}, {facts['actions']} actions. {facts['about']}")
+        for parameter in facts["parameters"]:
+            click.echo(f"{'':<15}{facts['name']}:{parameter['name']}={parameter['default']}   {parameter['about']}")
+    click.echo("\nYour own: path/to/file.py:Class; `selfplay new-game NAME` writes one to begin with")
+    if not theirs:
+        click.echo("OpenSpiel's: openspiel:NAME, once it is installed: pip install 'selfplay[openspiel]'")
+        return
+    click.echo(f"OpenSpiel's, by its own rules, slower: openspiel:NAME for {', '.join(theirs[''])}")
+    click.echo("its others cannot be trained here:")
+    for reason, names in theirs.items():
+        if reason:
+            click.echo(f"  {reason}: {', '.join(names)}")
+
+
+def _our_games() -> list[dict[str, Any]]:
+    """Facts of each game, with its default parameters."""
+    from selfplay.games.registry import known_games, load_class, parameters_of
+
+    found = []
+    for name in known_games():
         game = load_class(name)
-        games.append(
+        found.append(
             {
                 "name": name,
                 "about": (game.__doc__ or "").strip().splitlines()[0],
                 "board": list(game.board_shape),
                 "actions": game.num_actions,
                 "max_plies": game.max_plies,
+                "parameters": [
+                    {"name": parameter.name, "default": parameter.default, "about": parameter.about}
+                    for parameter in parameters_of(name)
+                ],
             }
         )
-    if as_json:
-        click.echo(msgspec.json.encode(games).decode())
-        return
-    for facts in games:
-        board = " × ".join(map(str, facts["board"]))
-        click.echo(f"{facts['name']:<12} {board}, {facts['actions']} actions. {facts['about']}")
-    click.echo("Your own: path/to/file.py:Class, see TRAINING_GUIDE.md")
+    return found

@@ -18,9 +18,12 @@ COMMANDS = {
     "report": "A run as one HTML page, or its plots as PNG.",
     "play": "Play against a model in the terminal.",
     "analyse": "What a model thinks of a position.",
+    "gtp": "A model of Go, Gomoku or Hex for programs that speak the Go Text Protocol.",
+    "uci": "A model of chess for programs that speak the Universal Chess Interface.",
     "arena": "A match between two models or baselines.",
     "evaluate": "A model's mistakes against perfect play.",
     "games": "List the games.",
+    "new-game": "Write a game of your own to begin with, and its test.",
     "check": "Check the rules of a game against the laws of the contract.",
     "info": "What a model is: game, round, fingerprint, size.",
     "show": "Show games of a batch file, move by move.",
@@ -42,7 +45,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"selfplay.cli.{name}"), "command")  # noqa: B009 (mypy)
+        command = getattr(importlib.import_module(f"selfplay.cli.{name.replace('-', '_')}"), "command")  # noqa: B009 (mypy)
         assert isinstance(command, click.Command)
         return command
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from selfplay.games.game import Rules
 
 MODEL_PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -35,6 +39,29 @@ class Moves(click.ParamType[list[str]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         return value if isinstance(value, list) else [move for move in re.split(r"[,\s]+", str(value)) if move]
+
+
+def from_record(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that begins at a position of a recorded game; its parameters `record` and `ply`."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    command = click.option("--ply", type=click.IntRange(min=0), help="Only so many of its moves.  [default: all]")(
+        command
+    )
+    return click.option("--record", type=path, help="Take the moves from this file: SGF, PGN, or names.")(command)
+
+
+def moves_given(rules: Rules, moves: list[str], record: Path | None, ply: int | None) -> list[str]:
+    """The moves that --moves, or --record and --ply, ask for. Raises `UsageError` for both, `GameError` for a record
+    that cannot be read."""
+    if record is None:
+        return moves
+    if moves:
+        from selfplay.errors import UsageError
+
+        raise UsageError("give --moves or --record, not both")
+    from selfplay.games.records import read_record
+
+    return [rules.action_name(action) for action in read_record(record, rules)[:ply]]
 
 
 MOVES = Moves()

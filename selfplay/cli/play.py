@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import click
 
 from selfplay.cli.keys import Keys
-from selfplay.cli.options import MODEL_PATH, MOVES
+from selfplay.cli.options import MODEL_PATH, MOVES, from_record, moves_given
 from selfplay.cli.serving import serve_pages, serving
 from selfplay.web.server import Address, require
 
@@ -24,17 +25,18 @@ _ENTER, _BACKSPACE, _END = ("\r", "\n"), ("\x7f", "\b"), ("\x04", "\x1b")
 @click.option("--simulations", type=click.IntRange(min=1), default=200, help="How hard the agent thinks.")
 @click.option("--game", help="Where the game's file lies now, if it was moved: path/to/file.py:Class.")
 @click.option("--moves", type=MOVES, default="", help="Begin after these moves: 4,4,3")
+@from_record
 @click.option("--second", is_flag=True, help="Let the agent begin.")
 @click.option("--watch", is_flag=True, help="Let the agent play both sides.")
 @serving
 def command(
     model: Path,
     simulations: int,
-    game: str | None,
     moves: list[str],
     second: bool,
     watch: bool,
     web: Address | None,
+    **options: Any,
 ) -> None:
     """Play against MODEL. Choose a move with the arrow keys, or type it; Enter plays it.
 
@@ -46,17 +48,20 @@ def command(
       selfplay play model.pt --simulations 400
       selfplay play model.pt --moves 4,4,3 --watch
       selfplay play model.pt --web
+      selfplay play chess.pt --record game.pgn --ply 20
     """
+    from selfplay.play.agent import load_agent
+
+    agent = load_agent(model, game=options["game"])  # what is wrong with the model is said here, and not in the browser
+    moves = moves_given(agent.rules, moves, options["record"], options["ply"])
     if web is not None:
         side = "none" if watch else "second" if second else "first"
         query = {"moves": ",".join(moves), "side": side, "simulations": simulations}
-        _serve(model, web, game=game, begin=f"/?{urlencode(query, safe=',')}")
+        _serve(model, web, game=options["game"], begin=f"/?{urlencode(query, safe=',')}")
         return
-    from selfplay.play.agent import load_agent
     from selfplay.play.session import Session
     from selfplay.play.terminal import play_in_terminal
 
-    agent = load_agent(model, game=game)
     human = None if watch else int(second)
     session = Session(agent, human=human, simulations=simulations, moves=moves)
     click.echo(f"{agent.rules.info.name}, {agent.name}, {simulations} simulations per move")
@@ -65,11 +70,10 @@ def command(
 
 def _serve(model: Path, address: Address, *, game: str | None, begin: str) -> None:
     require()
-    from selfplay.play.models import NEWEST, Agents, ModelFile
+    from selfplay.play.models import Agents, ModelFile
     from selfplay.play.web import add_board
 
     agents = Agents(ModelFile(model), game=game)
-    agents.get(NEWEST)  # what is wrong with the model is said here, and not in the browser
     add_board(agents, (("Play", "/"),), path="/")
     serve_pages(address, begin=begin)
 

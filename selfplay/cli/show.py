@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 @click.argument("batch", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--game", "number", type=click.IntRange(min=0), help="Number of the game; without it, the list.")
 @click.option("--rules", "spec", help="path/to/file.py:Class, where the game is your own.")
+@click.option("--format", "form", type=click.Choice(["moves", "sgf", "pgn"]), help="Write them as records instead.")
 @as_json
-def command(batch: Path, number: int | None, spec: str | None, as_json: bool) -> None:
+def command(batch: Path, number: int | None, spec: str | None, form: str | None, as_json: bool) -> None:
     """List the games of BATCH, or show one of them move by move: position, what the search thought, the move.
+
+    With --format all games, or the one, are written as records: lists of moves, SGF (Go, Gomoku) or PGN (chess).
 
     \b
     Example:
       selfplay show data/worker_0/batch_r0001_g000000.json --game 3
+      selfplay show data/worker_0/batch_r0001_g000000.json --format pgn > games.pgn
     """
     import msgspec
 
@@ -36,6 +40,8 @@ def command(batch: Path, number: int | None, spec: str | None, as_json: bool) ->
         raise BatchError(f"{batch} holds games {min(games)} to {max(games)}, not {number}")
     if as_json:
         click.echo(msgspec.json.encode(content if number is None else games[number]).decode())
+    elif form is not None:
+        _write(content, [games[number]] if number is not None else content.games, spec or content.game, form)
     elif number is None:
         _list(content)
     else:
@@ -48,6 +54,18 @@ def _list(batch: Batch) -> None:
     click.echo(f"{batch.game}, round {batch.round}, played by model {batch.model[:12]}")
     for game in batch.games:
         click.echo(f"game {game.number}: {len(game.moves)} plies, {RESULTS[game.outcome]}")
+
+
+def _write(batch: Batch, games: list[GameRecord], spec: str, form: str) -> None:
+    """The games as records."""
+    from selfplay.games.records import Played, write_record
+    from selfplay.games.registry import load_rules
+
+    rules = load_rules(spec)
+    players = (f"selfplay {batch.model[:12]}",) * 2
+    for game in games:
+        event = f"self-play, round {batch.round}, game {game.number}"
+        click.echo(write_record(rules, Played(game.moves, game.outcome, players, event), form), nl=False)
 
 
 def _show(batch: Batch, game: GameRecord, spec: str) -> None:

@@ -1,4 +1,5 @@
-"""Settings for a game that nobody has tuned: from the size of its board, how long games are, and how many moves there are.
+"""Settings for a game that nobody has tuned: from the size of its board, how long games are, and how many moves there
+are.
 
 Read off the presets, whose games were tuned: they are where to start, not the best there is. A function of the rules.
 """

@@ -1,8 +1,8 @@
 """Breakthrough: pawns step forward, straight or diagonally, and capture diagonally; who reaches the far row wins.
 
 The first player's pawns begin in the upper two rows and go down, the second player's go up. Losing all pawns loses too.
-An action is a cell times six directions: down-left, down, down-right, up-left, up, up-right.
-Planes, as seen by the player to move: 0 own pawns, 1 the opponent's, 2 ones if the first player is to move (who goes down).
+An action is a cell times six directions: down-left, down, down-right, up-left, up, up-right. Planes, as seen by the
+player to move: 0 own pawns, 1 the opponent's, 2 ones if the first player is to move (who goes down).
 """
 
 from typing import Annotated
@@ -39,7 +39,11 @@ def breakthrough(parameters: Parameters) -> type[Game]:
         max_plies = 2 * columns * sum(rows - 2 - rank for rank in range(ranks)) + 1
         typical_plies = max_plies // 2
         State = np.dtype(
-            [("pawns", np.int8, (rows, columns)), ("left", np.int16, (2,)), ("to_move", np.int8)]  # 0 none, else player + 1
+            [
+                ("pawns", np.int8, (rows, columns)),
+                ("left", np.int16, (2,)),
+                ("to_move", np.int8),
+            ]  # 0 none, else player + 1
         )
         symmetries = (on_cells(mirror_columns, places_of(rows, columns)),)
 

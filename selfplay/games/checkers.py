@@ -1,10 +1,10 @@
 """Checkers (English draughts): men move diagonally forward, kings both ways; who can take must, and goes on taking.
 
-The first player has the lower side. A jump is a ply of its own: who can take on with the same piece moves again, unless it
-has just been crowned. Who cannot move has lost; forty plies without a capture are a draw.
-An action is a cell × four directions (up-left, up-right, down-right, down-left) × (step, jump); as in OpenSpiel.
-Planes, as seen by the player to move: 0 own men, 1 own kings, 2 and 3 the opponent's, 4 the piece that must take on, 5 ones
-if the first player is to move (whose men go up), 6 plies without a capture / 40.
+The first player has the lower side. A jump is a ply of its own: who can take on with the same piece moves again, unless
+it has just been crowned. Who cannot move has lost; forty plies without a capture are a draw. An action is a cell × four
+directions (up-left, up-right, down-right, down-left) × (step, jump); as in OpenSpiel. Planes, as seen by the player to
+move: 0 own men, 1 own kings, 2 and 3 the opponent's, 4 the piece that must take on, 5 ones if the first player is to
+move (whose men go up), 6 plies without a capture / 40.
 """
 
 import numpy as np

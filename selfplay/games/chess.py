@@ -1,12 +1,11 @@
-"""Chess, by FIDE's laws: checkmate wins; stalemate, the third time of a position, fifty moves without capture or pawn move,
-and material with which nobody can mate are draws, at once and unasked.
+"""Chess, by FIDE's laws: checkmate wins; stalemate, the third time of a position, fifty moves without capture or pawn
+move, and material with which nobody can mate are draws, at once and unasked.
 
-Squares are numbered row by row from a8. Actions are all moves that some piece could make on an empty board, named as in UCI
-("e2e4", "e7e8q"); castling is the king's move.
-Planes, as seen by the player to move: 0 to 5 own pawns, knights, bishops, rooks, queens, king, 6 to 11 the opponent's, 12
-to 15 own right to castle on the king's and on the queen's side, and the opponent's, 16 the square behind a pawn that may be
-taken in passing, 17 plies without capture or pawn move / 100, 18 ones if the position was there before, 19 ones if white is
-to move.
+Squares are numbered row by row from a8. Actions are all moves that some piece could make on an empty board, named as in
+UCI ("e2e4", "e7e8q"); castling is the king's move. Planes, as seen by the player to move: 0 to 5 own pawns, knights,
+bishops, rooks, queens, king, 6 to 11 the opponent's, 12 to 15 own right to castle on the king's and on the queen's
+side, and the opponent's, 16 the square behind a pawn that may be taken in passing, 17 plies without capture or pawn
+move / 100, 18 ones if the position was there before, 19 ones if white is to move.
 """
 
 from __future__ import annotations

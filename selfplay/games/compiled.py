@@ -80,7 +80,7 @@ class CompiledRules(Rules):
         return result
 
     def room(self, states: States) -> Any:
-        """The records, and the same memory as bytes, or as words where a state is made of whole ones: [n, of a state]."""
+        """The records, and the same memory as bytes, or as words where a state is whole ones: [n, of a state]."""
         return states, states.view(self._word).reshape(len(states), states.dtype.itemsize // self._word.itemsize)
 
     def build_in(self, make: LoopMaker) -> Callable[..., Any]:
@@ -259,8 +259,8 @@ def hash_bytes(raw: Any, key: Any) -> None:
 
 
 def hash_words(raw: Any, key: Any) -> None:
-    """The same of raw [size] uint64, a word at a time: for large states. Every word's upper bits are mixed down before the
-    next one comes."""
+    """The same of raw [size] uint64, a word at a time: for large states. Every word's upper bits are mixed down before
+    the next one comes."""
     low, high = _FNV_OFFSET, _LANE_OFFSET
     for i in range(len(raw)):
         low = (low ^ raw[i]) * _SPLITMIX_2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +22,8 @@ from selfplay.games.registry import load_class, load_rules, resolve_spec
 from selfplay.games.symmetry import Symmetry
 
 _SYMMETRY_GAMES = 20  # random games replayed under every symmetry
+_MANY_GAMES = 30  # of which no two players share all wins, or all moves, by chance
+_FEW_LOOKALIKES = 0.02  # share of positions
 _Result = TypeVar("_Result")
 
 
@@ -35,7 +37,9 @@ class CheckReport:
     longest: int
     mean_legal: float
     outcomes: dict[str, float]  # share of games: first player won, drawn, lost
+    last_mover: dict[str, float]  # likewise for the player who made the last ply
     symmetries: int
+    notes: tuple[str, ...]  # what breaks no law, but is seldom meant
 
 
 @dataclass
@@ -84,7 +88,8 @@ class _Checker:
                     self._symmetry_commutes(played[-1], symmetry)
             on_progress(number + 1)
         self._batches_change_nothing(played)
-        return _report(played, len(self._info.symmetries))
+        self._both_players_move_and_win(played)
+        return _report(played, len(self._info.symmetries), tuple(self._notes(played)))
 
     # --- one random game, each position under every law ------------------------------------------------------
 
@@ -238,6 +243,40 @@ class _Checker:
                     "know in the state",
                 )
 
+    def _both_players_move_and_win(self, played: list[_RandomGame]) -> None:
+        """What random play of many games cannot look like by chance: a player who never moves, and one who never wins
+        though both of them end games."""
+        long = [game for game in played if len(game.moves) > 1]
+        if len(long) >= _MANY_GAMES and all(int(known.to_move[0]) == 0 for game in long for known in game.known[:-1]):
+            self._require("turns", long[0], False, "player 2 never gets to move: `play` has to set `to_move`")
+        decided = [game for game in played if _first_players_result(game) != DRAW]
+        winners = {_first_players_result(game) for game in decided}
+        movers = {int(game.known[-2].to_move[0]) for game in decided}
+        if len(decided) >= _MANY_GAMES and len(winners) == 1 and len(movers) == 2:
+            loser = 1 if winners == {WIN} else 0
+            odd = next(game for game in decided if int(game.known[-2].to_move[0]) == loser)
+            reason = (
+                f"player {2 - loser} won all {len(decided)} decided games, also those in which player {loser + 1} "
+                "moved last, as here: an outcome is seen by the player who made the ply, WIN where that player wins"
+            )
+            self._require("turns", odd, False, reason)
+
+    def _notes(self, played: list[_RandomGame]) -> Iterator[str]:
+        """Positions that are the same to the network and to the rules of moving, but not in their state."""
+        looks: dict[bytes, set[bytes]] = {}
+        for game in played:
+            for state, known in zip(game.states[:-1], game.known[:-1], strict=True):
+                look = self._rules.encode(state).tobytes() + known.legal.tobytes() + known.to_move.tobytes()
+                looks.setdefault(look, set()).add(known.keys.tobytes())
+        split = sum(len(keys) for keys in looks.values() if len(keys) > 1)
+        total = sum(len(keys) for keys in looks.values())
+        if split > _FEW_LOOKALIKES * total:
+            yield (
+                f"{split / total:.0%} of the positions look the same to the network as another one and have the same "
+                "legal actions, but differ in their state: does it keep history that the game does not need? Such "
+                "positions are searched and remembered apart"
+            )
+
     def _names_differ_and_lead_back(self) -> None:
         names = [self._rules.action_name(action) for action in range(self._info.num_actions)]
         for action, name in enumerate(names):
@@ -276,20 +315,26 @@ def _same(a: States, b: States) -> bool:
     return a.tobytes() == b.tobytes() if a.dtype != object else bool((a == b).all())
 
 
-def _report(played: list[_RandomGame], symmetries: int) -> CheckReport:
+def _report(played: list[_RandomGame], symmetries: int, notes: tuple[str, ...]) -> CheckReport:
     lengths = np.array([len(game.moves) for game in played])
     legal = [int(known.legal.sum()) for game in played for known in game.known[:-1]]
     results = np.array([_first_players_result(game) for game in played])
-    shares: npt.NDArray[np.float64] = np.array([(results == value).mean() for value in (1, 0, -1)])
+    of_last = np.array([int(game.known[-1].outcomes[0]) for game in played])
     return CheckReport(
         games=len(played),
         positions=int(lengths.sum()) + len(played),
         mean_plies=float(lengths.mean()),
         longest=int(lengths.max()),
         mean_legal=float(np.mean(legal)),
-        outcomes=dict(zip(("won", "drawn", "lost"), map(float, shares), strict=True)),
+        outcomes=_shares(results),
+        last_mover=_shares(of_last),
         symmetries=symmetries,
+        notes=notes,
     )
+
+
+def _shares(results: npt.NDArray[np.int64]) -> dict[str, float]:
+    return {name: float((results == value).mean()) for name, value in (("won", WIN), ("drawn", DRAW), ("lost", LOSS))}
 
 
 def _first_players_result(game: _RandomGame) -> int:

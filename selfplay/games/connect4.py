@@ -1,5 +1,5 @@
-"""Connect Four: four in a row on six rows by seven columns; stones fall to the lowest free cell of a column. Other boards
-and lengths as parameters.
+"""Connect Four: four in a row on six rows by seven columns; stones fall to the lowest free cell of a column. Other
+boards and lengths as parameters.
 
 Row 0 is the bottom row of the state and the last row of the planes, so that planes look like the board.
 Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 ones if the player to move began the game, 3

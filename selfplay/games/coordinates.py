@@ -1,7 +1,7 @@
 """Cells as people call them: a letter for the column and a number for the row; and boards drawn with both.
 
-Knows no game. Rows and columns of cells count from the top left, from 0, as everywhere else; the numbers that people see
-count from the bottom, or from the top where a game's players do it so.
+Knows no game. Rows and columns of cells count from the top left, from 0, as everywhere else; the numbers that people
+see count from the bottom, or from the top where a game's players do it so.
 """
 
 from __future__ import annotations

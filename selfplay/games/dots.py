@@ -1,9 +1,9 @@
 """Dots and Boxes: draw a line between two dots; who closes a box owns it and draws again; more boxes win.
 
-Actions: the horizontal lines row by row, then the vertical ones. Who owns which box makes no difference for what follows
-and is not part of the state, only how many more the first player has.
-The board of the planes, 2·rows + 1 by 2·columns + 1, has a cell for each dot, line and box. Planes: 0 lines that are drawn,
-1 boxes by their sides / 4, 2 boxes with three sides, 3 how far the player to move is ahead / boxes, 4 lines to draw.
+Actions: the horizontal lines row by row, then the vertical ones. Who owns which box makes no difference for what
+follows and is not part of the state, only how many more the first player has. The board of the planes, 2·rows + 1 by
+2·columns + 1, has a cell for each dot, line and box. Planes: 0 lines that are drawn, 1 boxes by their sides / 4, 2
+boxes with three sides, 3 how far the player to move is ahead / boxes, 4 lines to draw.
 """
 
 from typing import Annotated
@@ -87,7 +87,9 @@ def dots_and_boxes(parameters: Parameters) -> type[Game]:
                         planes[4, row, column] = 1.0 - sides
 
         def pieces(state):
-            return ["".join(_mark(state.sides[r, c], r, c) for c in range(2 * columns + 1)) for r in range(2 * rows + 1)]
+            return [
+                "".join(_mark(state.sides[r, c], r, c) for c in range(2 * columns + 1)) for r in range(2 * rows + 1)
+            ]
 
         def cells(state, action):
             return [tuple(places[action])]

@@ -1,12 +1,11 @@
 """Go: surround points; stones without liberties are taken. Area scoring, no suicide, positional superko.
 
-Superko: a move that makes a whole board that was there before is not legal, whoever is to move (Tromp and Taylor, "The game
-of Go"). Two passes, or twice as many plies as the board has points, end the game; stones and points that only one colour
-reaches count, komi goes to the second player.
-Points are numbered row by row from the top; the last action is a pass.
-Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 and 3 own chains with one liberty and with few, 4
-and 5 the opponent's, 6 points where the player may play, 7 ones after a pass, 8 ones if the first player (black) is to
-move, 9 plies / most plies.
+Superko: a move that makes a whole board that was there before is not legal, whoever is to move (Tromp and Taylor, "The
+game of Go"). Two passes, or twice as many plies as the board has points, end the game; stones and points that only one
+colour reaches count, komi goes to the second player. Points are numbered row by row from the top; the last action is a
+pass. Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 and 3 own chains with one liberty and
+with few, 4 and 5 the opponent's, 6 points where the player may play, 7 ones after a pass, 8 ones if the first player
+(black) is to move, 9 plies / most plies.
 """
 
 from typing import Annotated
@@ -58,7 +57,11 @@ def go_game(parameters: Parameters) -> type[Game]:
                 ("in_atari", np.int8, (points + 1,)),  # 1 where all its liberties are one and the same
                 ("head", np.uint16, (points + 1,)),  # of the chain that a stone belongs to
                 ("after", np.uint16, (points,)),  # the stone that follows it in its chain, round and round
-                ("stones", np.int8, (points + 1,)),  # 0 none, else player + 1; behind the last point what is off the board
+                (
+                    "stones",
+                    np.int8,
+                    (points + 1,),
+                ),  # 0 none, else player + 1; behind the last point what is off the board
                 ("plies", np.int16),
                 ("passed", np.int8),  # 1 where the last ply was a pass
                 ("to_move", np.int8),

@@ -1,10 +1,10 @@
 """Hex: the first player joins top and bottom, the second left and right; there are no draws.
 
-Each row lies half a cell further to the right than the one above; a cell has up to six neighbours. With `swap` the second
-player may take over the first stone instead of answering it: it changes its colour and moves to the cell mirrored at the
-long diagonal, which is the same position for the other player.
-Planes, as seen by the player to move: 0 own stones, 1 the opponent's, 2 and 3 those that are joined with one of their
-player's edges, 4 ones if the first player is to move (which edges to join), 5 ones if swapping is allowed.
+Each row lies half a cell further to the right than the one above; a cell has up to six neighbours. With `swap` the
+second player may take over the first stone instead of answering it: it changes its colour and moves to the cell
+mirrored at the long diagonal, which is the same position for the other player. Planes, as seen by the player to move: 0
+own stones, 1 the opponent's, 2 and 3 those that are joined with one of their player's edges, 4 ones if the first player
+is to move (which edges to join), 5 ones if swapping is allowed.
 """
 
 from typing import Annotated

@@ -1,10 +1,10 @@
 """Kalah: sow the seeds of one of your houses; a last seed in your store lets you move again.
 
-Seeds go round over the own houses, the own store and the opponent's houses, not over the opponent's store. A last seed in
-an empty house of one's own captures it and what lies opposite, if anything does. When one side is empty the game is over:
-what is left belongs to the side it lies on, and more seeds win.
-Houses are numbered in the order of sowing, from 1. Board of the planes: the own houses and store above, the opponent's
-below; planes: 0 seeds / 16, then one for each number of seeds from 0 to 14 and more.
+Seeds go round over the own houses, the own store and the opponent's houses, not over the opponent's store. A last seed
+in an empty house of one's own captures it and what lies opposite, if anything does. When one side is empty the game is
+over: what is left belongs to the side it lies on, and more seeds win. Houses are numbered in the order of sowing, from
+1. Board of the planes: the own houses and store above, the opponent's below; planes: 0 seeds / 16, then one for each
+number of seeds from 0 to 14 and more.
 """
 
 from typing import Annotated
@@ -36,7 +36,9 @@ def kalah(parameters: Parameters) -> type[Game]:
         name, board_shape, num_actions, num_planes = "kalah", (2, side), houses, 2 + MOST_TOLD
         # Seeds only ever come nearer to stores; random games are far from this.
         max_plies, typical_plies = 1000, 2 * houses * seeds
-        State = np.dtype([("pits", np.int16, (2, side)), ("to_move", np.int8)])  # of each player: houses, then the store
+        State = np.dtype(
+            [("pits", np.int16, (2, side)), ("to_move", np.int8)]
+        )  # of each player: houses, then the store
         board_kind = "squares"
 
         def start(state):

@@ -1,15 +1,16 @@
-"""Nine Men's Morris: set nine men each, then move them along the lines; three in a line, a mill, take one of the other's.
+"""Nine Men's Morris: set nine men each, then move them along the lines; three in a line, a mill, take one of the
+other's.
 
-A mill's owner moves again, to take a man that stands in no mill, or any where all do. Who has three men left may move them
-anywhere; who has two, or cannot move, has lost. After MOST_TURNS turns the game is drawn.
-Points are numbered row by row, 0 to 23. Actions: the points (to set a man, or to take one), then from × to.
-The board of the planes is 7 × 7, with holes. Planes, as seen by the player to move: 0 own men, 1 the opponent's, 2 ones
-if a man is to be taken, 3 and 4 men to set / 9, 5 and 6 ones where three men are left, 7 turns / MOST_TURNS.
+A mill's owner moves again, to take a man that stands in no mill, or any where all do. Who has three men left may move
+them anywhere; who has two, or cannot move, has lost. After MOST_TURNS turns the game is drawn. Points are numbered row
+by row, 0 to 23. Actions: the points (to set a man, or to take one), then from × to. The board of the planes is 7 × 7,
+with holes. Planes, as seen by the player to move: 0 own men, 1 the opponent's, 2 ones if a man is to be taken, 3 and 4
+men to set / 9, 5 and 6 ones where three men are left, 7 turns / MOST_TURNS.
 """
 
 import numpy as np
 
-from selfplay.games.game import DRAW, LOSS, ONGOING, WIN, Game
+from selfplay.games.game import DRAW, ONGOING, WIN, Game
 from selfplay.games.symmetry import mirror_columns, on_cells, rotate
 
 POINTS, MEN, MOST_TURNS = 24, 9, 200

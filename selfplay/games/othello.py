@@ -1,9 +1,9 @@
 """Othello: discs that are enclosed in a line are turned over; who has more of them in the end wins.
 
-A player who cannot enclose anything passes; when neither can, the game is over.
-The discs of a player are the bits of one number, row by row from the top left. A step in some direction shifts all of them
-at once; bits that would run over the edge of the board are masked out.
-Planes, as seen by the player to move: 0 own discs, 1 the opponent's, 2 cells where the player may play.
+A player who cannot enclose anything passes; when neither can, the game is over. The discs of a player are the bits of
+one number, row by row from the top left. A step in some direction shifts all of them at once; bits that would run over
+the edge of the board are masked out. Planes, as seen by the player to move: 0 own discs, 1 the opponent's, 2 cells
+where the player may play.
 """
 
 from typing import Annotated
@@ -87,7 +87,7 @@ def othello(parameters: Parameters) -> type[Game]:
 
 
 def steps_of(size: int) -> np.ndarray:
-    """For each of four directions how far bits are shifted, and those that may go on forwards, and backwards: [4, 3]."""
+    """For each of four directions how far bits are shifted, and which may go on forwards, and backwards: [4, 3]."""
     board = range(size * size)
     not_last = sum(1 << cell for cell in board if cell % size < size - 1)
     not_first = sum(1 << cell for cell in board if cell % size > 0)

@@ -1,7 +1,8 @@
 """From what a user calls a game to its rules: `connect4`, `hex:size=7`, `path/to/file.py:MyGame`, `openspiel:hex(…)`.
 
-A game comes from this package, from an installed one (entry point group `selfplay.games`), from a file, or from OpenSpiel.
-Behind the first three stands a class, or a family of classes with parameters (`parameters.py`), which follow after a colon.
+A game comes from this package, from an installed one (entry point group `selfplay.games`), from a file, or from
+OpenSpiel. Behind the first three stands a class, or a family of classes with parameters (`parameters.py`), which follow
+after a colon.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 
 from selfplay.errors import GameError, UsageError, nearest
 from selfplay.games.game import Description, Game, GameInfo, ObjectGame, Rules
-from selfplay.games.parameters import canonical, parse, struct_of
+from selfplay.games.parameters import Parameter, canonical, parameters, parse, struct_of
 from selfplay.games.symmetry import group
 from selfplay.kernels import kernel
 
@@ -55,8 +56,8 @@ class _Source(NamedTuple):
 
 
 def resolve_spec(spec: str) -> str:
-    """The spec in the form that is stored: a known name or an absolute path with a class, and the parameters that are not
-    their defaults.
+    """The spec in the form that is stored: a known name or an absolute path with a class, and the parameters that are
+    not their defaults.
 
     Raises `UsageError` for an unknown name or parameter (the nearest is offered) and for a missing file.
     """
@@ -121,6 +122,13 @@ def load_class(spec: str) -> type[Game] | type[ObjectGame]:
     return game
 
 
+def parameters_of(name: str) -> list[Parameter]:
+    """The parameters of a known game, none where it takes none. Raises `UsageError` for an unknown name."""
+    found = _load_known(name, name)
+    kind = None if isinstance(found, type) else struct_of(found)
+    return [] if kind is None else list(parameters(kind))
+
+
 def known_games() -> list[str]:
     """Names of the games that come along, and of those that installed packages add."""
     return [*BUILT_IN, *sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} - set(BUILT_IN))]
@@ -166,7 +174,7 @@ def _is_playable(found: Any) -> bool:
 
 def _is_game(value: Any, module: ModuleType) -> bool:
     here = getattr(value, "__module__", None) == module.__name__
-    return here and (isinstance(value, type) and issubclass(value, Description) or _is_playable(value))
+    return here and ((isinstance(value, type) and issubclass(value, Description)) or _is_playable(value))
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -230,8 +238,8 @@ def _check_declaration(game: type[Game] | type[ObjectGame], spec: str) -> None:
         raise GameError(f'{spec}: State needs a field "to_move" (0 or 1), found {np.dtype(game.State).names}')
     if issubclass(game, Game) and np.dtype(game.State) != _without_holes(np.dtype(game.State)):
         raise GameError(
-            f"{spec}: State has bytes that belong to no field, and states are told apart by all their bytes: declare it "
-            "without align=True"
+            f"{spec}: State has bytes that belong to no field, and states are told apart by all their bytes: "
+            "declare it without align=True"
         )
 
 
@@ -248,7 +256,7 @@ def _hashes(game: type[Game] | type[ObjectGame]) -> tuple[str, str]:
         encoding = kernel(game.encode).identity
         rules.append(repr(game.State.descr))
     else:
-        rules = [inspect.getsource(game)]
-        encoding = rules[0]
+        rules = [inspect.getsource(game), game.identity]
+        encoding = "".join(rules)
     digest = hashlib.sha256("\0".join([shape, *rules]).encode()).hexdigest()[:16]
     return digest, hashlib.sha256(f"{shape}{game.num_planes}{encoding}".encode()).hexdigest()[:16]

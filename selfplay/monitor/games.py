@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfplay.config import settings_of_run
-from selfplay.errors import BatchError
+from selfplay.errors import BatchError, UsageError
 from selfplay.games.board import Board, Cell, column_names
 from selfplay.games.game import Rules
+from selfplay.games.records import Played, formats, write_record
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, read_batch
@@ -53,6 +55,7 @@ class Game:
     outcome: int  # 1, 0 or -1 as the first player won, drew or lost
     worker: str
     plies: tuple[Ply, ...]  # one more than moves
+    records: Mapping[str, str]  # format (`games/records.py`) -> the game as text, as far as the libraries are there
 
     @property
     def blunders(self) -> list[int]:
@@ -129,7 +132,17 @@ class GameShelf:
                 f"({rules.info.rules_hash[:12]})"
             )
         check_game_record(record, rules, has_short_searches=settings.search.full_share < 1.0)
-        return Game(batch.round, record.number, record.outcome, worker, tuple(_plies(record, rules)))
+        records = _records(rules, record, event=f"self-play, round {batch.round}, game {record.number}")
+        return Game(batch.round, record.number, record.outcome, worker, tuple(_plies(record, rules)), records)
+
+
+def _records(rules: Rules, record: GameRecord, *, event: str) -> dict[str, str]:
+    """The game in every format whose library is there."""
+    played, found = Played(record.moves, record.outcome, event=event), {}
+    for form in formats(rules):
+        with contextlib.suppress(UsageError):
+            found[form] = write_record(rules, played, form)
+    return found
 
 
 def _plies(record: GameRecord, rules: Rules) -> Iterator[Ply]:

@@ -93,6 +93,10 @@ class _Viewer:
             blunders = len(self._game.blunders)
             words = "no blunders" if not blunders else f"next blunder ({blunders})"
             ui.button(words, on_click=self._next_blunder).props("flat dense no-caps").set_enabled(blunders > 0)
+            for form, text in self._game.records.items():
+                name = f"round_{self._game.round}_game_{self._game.number}.{'txt' if form == 'moves' else form}"
+                button = ui.button(form, on_click=lambda text=text, name=name: ui.download.content(text, name))
+                button.props(f'flat dense icon=download aria-label="download as {form}"')
 
     def _moves(self) -> None:
         self._move_buttons: list[ui.element] = []

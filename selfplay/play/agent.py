@@ -22,10 +22,11 @@ from selfplay.arena.player import SearchPlayer, card_of
 from selfplay.errors import GameError, UsageError
 from selfplay.evaluation.evaluator import Evaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
-from selfplay.games.game import ONGOING, Rules
+from selfplay.games.game import ONGOING, Rules, States
 from selfplay.games.registry import load_rules
 from selfplay.network.card import ModelCard
 from selfplay.rundir.layout import inference_twin
+from selfplay.search.search import RootFacts
 
 DEFAULT_SIMULATIONS = 200
 Move = int | str  # an action's number, or what people call it
@@ -123,6 +124,11 @@ class Agent:
             outcome=outcome,
             options=options,
         )
+
+    def look_at(self, state: States, *, simulations: int) -> tuple[int, RootFacts, dict[int, list[int]]]:
+        """The best action in one ongoing position [1], however it came about, what the search finds there, and the line
+        that it expects after each action."""
+        return self._player.study(state, simulations=simulations)
 
     def _outcome(self, states: np.ndarray) -> tuple[float, float, float] | None:
         if not isinstance(self._evaluator, OnnxEvaluator):

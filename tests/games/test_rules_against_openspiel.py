@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay.games.game import DRAW, ONGOING
+from selfplay.games.game import ONGOING
 from selfplay.games.registry import load_rules
 
 POSITIONS = 10_000
