@@ -63,7 +63,7 @@ def test_every_metric_is_documented(tmp_path, small_settings):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_settings_and_links_exist(document):
     text = document.read_text()
-    for command in re.findall(r"(?:^|`|bin/)selfplay ([a-z]+)\b", text, re.MULTILINE):
+    for command in re.findall(r"(?:^|`|bin/)selfplay ([a-z-]+)\b", text, re.MULTILINE):
         assert command in COMMANDS, command
     tree = to_tree(Settings())
     for group, field in re.findall(r"--set ([a-z]+)\.([a-z_]+)=", text):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from selfplay.evaluation.evaluator import Evaluation, Positions
 from selfplay.games.game import DRAW, ONGOING, WIN, Game, ObjectGame
@@ -218,3 +220,37 @@ def reachable(rules: Any) -> dict[bytes, tuple[Any, int, Any]]:
                 found[after.tobytes()] = (after, int(known.to_move[0]), known.legal[0])
                 stack.append(after)
     return found
+
+
+class PileParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How large the pile is."""
+
+    stones: Annotated[int, Meta(description="stones at the start", ge=1, le=100)] = PILE
+
+
+def pile_of(parameters: PileParameters) -> type[Game]:
+    """A family: take one or two stones, who takes the last one wins."""
+    stones = parameters.stones
+
+    class Pile(Game):
+        name, board_shape, num_actions, num_planes, max_plies = "pile", (1, stones), 2, 1, stones
+        State = np.dtype([("left", np.int8), ("to_move", np.int8)])
+
+        def start(state):
+            state.left = stones
+            state.to_move = 0
+
+        def legal(state, mask):
+            mask[0] = True
+            mask[1] = state.left >= 2
+
+        def play(state, action):
+            state.left -= 1 + action
+            state.to_move = 1 - state.to_move
+            return WIN if state.left == 0 else ONGOING
+
+        def encode(state, planes):
+            for cell in range(state.left):
+                planes[0, 0, cell] = 1.0
+
+    return Pile

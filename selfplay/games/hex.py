@@ -17,7 +17,7 @@ from selfplay.games.coordinates import LETTERS, with_coordinates
 from selfplay.games.game import ONGOING, WIN, Game
 from selfplay.games.symmetry import half_turn
 
-NEIGHBOURS = np.array([[-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0]], np.int8)
+NEIGHBOURS = np.array([[-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0]])
 FIRST_EDGE, LAST_EDGE = 1, 2  # what a stone is joined with: bits
 
 

@@ -29,7 +29,7 @@ LINES = np.array(
 def _neighbours() -> np.ndarray:
     """The points [24, 4] that are joined with each point by a line, -1 behind the last."""
     pairs = [pair for a, b, c in LINES.tolist() for pair in ((a, b), (b, a), (b, c), (c, b))]
-    return np.array([(sorted(b for a, b in pairs if a == point) + [-1] * 4)[:4] for point in range(POINTS)], np.int8)
+    return np.array([(sorted(b for a, b in pairs if a == point) + [-1] * 4)[:4] for point in range(POINTS)])
 
 
 def _mills() -> np.ndarray:

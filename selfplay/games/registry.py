@@ -88,9 +88,7 @@ def _with_parameters(source: _Source) -> str:
 @functools.cache
 def load_rules(spec: str) -> Rules:
     """The rules of a game, compiled where they can be. Raises `UsageError` or `GameError`."""
-    spec = resolve_spec(spec)
-    game = load_class(spec)
-    info = _describe(game, spec)
+    game, info = load_class(resolve_spec(spec)), game_info(spec)
     if issubclass(game, Game):
         from selfplay.games.compiled import CompiledRules
 
@@ -98,6 +96,12 @@ def load_rules(spec: str) -> Rules:
     from selfplay.games.objects import ObjectRules
 
     return ObjectRules(game(), info)
+
+
+def game_info(spec: str) -> GameInfo:
+    """The figures of a game; nothing is compiled for them. Raises `UsageError` or `GameError`."""
+    spec = resolve_spec(spec)
+    return _describe(load_class(spec), spec)
 
 
 def load_class(spec: str) -> type[Game] | type[ObjectGame]:

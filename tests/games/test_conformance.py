@@ -56,6 +56,32 @@ def test_a_broken_law_is_named_with_position_and_moves(tmp_path, law, old, new):
     assert f'law "{law}" is broken' in str(caught.value)
 
 
+def test_who_never_moves_is_found(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(SOUND.replace("state.to_move = 1 - state.to_move", "state.to_move = 0", 1))
+    with pytest.raises(LawBroken, match="player 2 never gets to move") as caught:
+        check_game(f"{path}:TicTacToe", games=40)
+    assert caught.value.law == "turns"
+
+
+def test_an_outcome_seen_from_the_wrong_side_is_found_with_a_position(tmp_path):
+    """WIN for the first player and LOSS for the second, instead of WIN for whoever moved."""
+    path = tmp_path / "broken.py"
+    path.write_text(SOUND.replace("return WIN", "return WIN if stone == 1 else -1", 1))
+    with pytest.raises(LawBroken, match="player 1 won all .* decided games, also those in which player 2") as caught:
+        check_game(f"{path}:TicTacToe", games=60)
+    assert caught.value.law == "turns"
+    assert "moves that lead here" in str(caught.value)
+
+
+def test_a_state_that_leaks_history_is_noted(tmp_path):
+    path = tmp_path / "leaks.py"
+    source = SOUND.replace('("to_move", np.int8)])', '("last", np.int8), ("to_move", np.int8)])', 1)
+    path.write_text(source.replace("stone = state.to_move + 1", "stone = state.to_move + 1; state.last = action", 1))
+    (note,) = check_game(f"{path}:TicTacToe", games=100).notes
+    assert "differ in their state" in note
+
+
 def test_an_exception_in_a_rule_names_its_line(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text(SOUND.replace('return "\\n---', 'raise ValueError("no picture")\n        return "\\n---', 1))

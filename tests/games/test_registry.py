@@ -8,7 +8,7 @@ from selfplay.games.registry import load_rules, resolve_spec
     ("spec", "message"),
     [
         ("conect4", 'unknown game "conect4" .did you mean "connect4"'),
-        ("connect4:rows=9", "connect4 takes no parameters"),
+        ("tictactoe:rows=9", "tictactoe takes no parameters"),
         ("nowhere/mygame.py:Game", "nowhere/mygame.py: no such file"),
     ],
 )
