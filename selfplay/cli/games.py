@@ -31,7 +31,7 @@ def command(as_json: bool) -> None:
         board = " × ".join(map(str, facts["board"]))
         click.echo(f"{facts['name']:<12} {board}, {facts['actions']} actions. {facts['about']}")
         for parameter in facts["parameters"]:
-            click.echo(f"{'':<15}{facts['name']}:{parameter['name']}={parameter['default']}   {parameter['about']}")
+            click.echo(f"{'':<15}{facts['name']}:{parameter['name']}={_shown(parameter['default'])}   {parameter['about']}")
     click.echo("\nYour own: path/to/file.py:Class; `selfplay new-game NAME` writes one to begin with")
     if not theirs:
         click.echo("OpenSpiel's: openspiel:NAME, once it is installed: pip install 'selfplay[openspiel]'")
@@ -41,6 +41,11 @@ def command(as_json: bool) -> None:
     for reason, names in theirs.items():
         if reason:
             click.echo(f"  {reason}: {', '.join(names)}")
+
+
+def _shown(value: Any) -> str:
+    """A default as one would type it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _our_games() -> list[dict[str, Any]]:
