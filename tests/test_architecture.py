@@ -31,6 +31,9 @@ FENCES = {
     "onnxruntime": ("evaluation/onnx_evaluator.py",),
     "numba": ("kernels.py",),
     "bitbully": ("arena/oracle.py",),
+    "pyspiel": ("games/openspiel.py",),
+    "chess": (),  # only by name, in games/records.py
+    "sgfmill": (),
     "matplotlib": ("arena/picture.py", "monitor/figures.py"),
     "jinja2": ("monitor/report.py",),
     "tensorboardX": ("monitor/scalars.py",),

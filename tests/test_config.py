@@ -15,7 +15,9 @@ from selfplay.config import (
     to_toml,
     to_tree,
 )
+from selfplay.coordinator.suggested import preset_name
 from selfplay.errors import UsageError
+from selfplay.games.registry import BUILT_IN
 from selfplay.settings import Settings
 
 
@@ -41,7 +43,12 @@ def test_descriptions_name_the_range():
 
 def test_every_preset_is_valid():
     for name in presets():
-        assert from_tree(preset(name), where=name).game.name == name.partition("-")[0], "a game, and its budget"
+        game = from_tree(preset(name), where=name).game.name
+        assert name in (preset_name(game), f"{preset_name(game)}-30min"), "a game, and perhaps its budget"
+
+
+def test_every_game_that_comes_along_has_a_preset():
+    assert set(BUILT_IN) <= set(presets())
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def test_sound_games_keep_all_laws(request, fixture):
         ("play", "return DRAW", "return 7"),
         ("play", "state.to_move = 1 - state.to_move", "state.to_move += 1"),
         ("end", '"tictactoe", (3, 3), 9, 2, 9', '"tictactoe", (3, 3), 9, 2, 6'),
+        ("end", "mask[cell] = state.cells[cell] == 0", "mask[cell] = True"),
         ("encode", "= 1.0", "= np.nan"),
         ("encode", "= 1.0", "= 1.0; state.cells[cell] = 0"),
         ("symmetries", "planes[plane, cell // 3, cell % 3]", "planes[plane, cell // 3, (cell + 1) % 3]"),
