@@ -31,7 +31,8 @@ def command(as_json: bool) -> None:
         board = " × ".join(map(str, facts["board"]))
         click.echo(f"{facts['name']:<12} {board}, {facts['actions']} actions. {facts['about']}")
         for parameter in facts["parameters"]:
-            click.echo(f"{'':<15}{facts['name']}:{parameter['name']}={_shown(parameter['default'])}   {parameter['about']}")
+            assignment = f"{facts['name']}:{parameter['name']}={_shown(parameter['default'])}"
+            click.echo(f"{'':<15}{assignment}   {parameter['about']}")
     click.echo("\nYour own: path/to/file.py:Class; `selfplay new-game NAME` writes one to begin with")
     if not theirs:
         click.echo("OpenSpiel's: openspiel:NAME, once it is installed: pip install 'selfplay[openspiel]'")

@@ -26,6 +26,7 @@ Letters of shapes: n positions, A actions, P planes, H × W the board.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -283,11 +284,12 @@ class Rules(ABC):
 
     def find_action(self, name: str) -> int | None:
         """The action that people call `name` (case and blanks aside), or None."""
-        wanted = name.strip().lower()
-        for action in range(self.info.num_actions):
-            if self.action_name(action).lower() == wanted:
-                return action
-        return None
+        return self._action_called.get(name.strip().lower())
+
+    @functools.cached_property
+    def _action_called(self) -> dict[str, int]:
+        """Name in small letters -> action; of equal names the first one's."""
+        return {self.action_name(action).lower(): action for action in reversed(range(self.info.num_actions))}
 
 
 def replay_loop(advance_one: Callable[..., tuple[int, int]], _: Any) -> Callable[..., int]:

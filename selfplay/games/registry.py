@@ -88,7 +88,9 @@ def _with_parameters(source: _Source) -> str:
 @functools.cache
 def load_rules(spec: str) -> Rules:
     """The rules of a game, compiled where they can be. Raises `UsageError` or `GameError`."""
-    game, info = load_class(resolve_spec(spec)), game_info(spec)
+    spec = resolve_spec(spec)
+    game = load_class(spec)
+    info = _describe(game, spec)
     if issubclass(game, Game):
         from selfplay.games.compiled import CompiledRules
 
