@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from selfplay_speed import Bench, Case, model_of
 
+from selfplay.rundir.layout import inference_twin
+
 PARTS = {
     "network": "ONNX Runtime's runs",
     "trees, rules and cache": "the compiled loop that grows all trees: descent, rules, hash, look-up, backup",
@@ -97,13 +99,16 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=32)
     parser.add_argument("--precision", choices=["int8", "float32"], default="int8")
     parser.add_argument("--simulations", type=int, default=64)
+    parser.add_argument("--method", choices=["puct", "gumbel"], default="puct")
+    parser.add_argument("--model", type=Path, help="a trained model of that size, instead of an untrained one")
     parser.add_argument("--games", type=int, default=64, help="games side by side (default 64)")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds of a turn (default 2)")
     arguments = parser.parse_args()
-    case = Case(arguments.blocks, arguments.channels, arguments.precision, arguments.simulations, True, 0)
+    size = arguments.blocks, arguments.channels, arguments.precision
+    case = Case(*size, arguments.simulations, True, 0, method=arguments.method)
     with tempfile.TemporaryDirectory() as folder:
-        model = model_of(case, Path(folder))
+        model = inference_twin(arguments.model) if arguments.model else model_of(case, Path(folder))
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         bench = Bench(case, model, arguments.games)
         bench.spread(arguments.seconds)
