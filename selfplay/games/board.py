@@ -13,7 +13,7 @@ from selfplay.errors import GameError
 
 EMPTY, HOLE = ".", " "  # a free cell; a place of the rectangle that is no cell
 FIRST, SECOND = "X", "O"  # the players' stones; any other character is drawn as it is
-KINDS = ("squares", "columns", "hexagons")
+KINDS = ("squares", "chequered", "crossings", "columns", "hexagons")
 _MOST_SIDE = 64
 
 Cell = tuple[int, int]  # row, column
@@ -24,8 +24,9 @@ class Board:
     """What one position looks like.
 
     Attributes:
-        kind: `squares`; `columns`, where stones fall and a click anywhere in a column counts; `hexagons`, each row
-            half a cell further to the right than the one above.
+        kind: `squares`; `chequered`, light and dark ones; `crossings`, where stones stand on lines; `columns`, where
+            stones fall and a click anywhere in a column counts; `hexagons`, each row half a cell further to the right
+            than the one above.
         rows: one character per cell, from the top.
         cells: action -> the cells that one clicks to play it, in order: where a stone goes, or from where to where.
             An action without any gets a button.

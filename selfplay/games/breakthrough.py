@@ -38,6 +38,7 @@ def breakthrough(parameters: Parameters) -> type[Game]:
         # Every ply brings a pawn a row on, and one that has come all the way ends the game.
         max_plies = 2 * columns * sum(rows - 2 - rank for rank in range(ranks)) + 1
         typical_plies = max_plies // 2
+        board_kind = "chequered"
         State = np.dtype(
             [
                 ("pawns", np.int8, (rows, columns)),

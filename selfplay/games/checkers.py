@@ -24,6 +24,7 @@ class Checkers(Game):
     """Take all of the other one's pieces, or shut them in."""
 
     name, board_shape, num_actions, num_planes = "checkers", (SIDE, SIDE), SIDE * SIDE * 8, 7
+    board_kind = "chequered"
     max_plies, typical_plies = 1000, 80  # 24 captures, and at most 40 plies between two
     State = np.dtype(
         [
@@ -97,7 +98,7 @@ class Checkers(Game):
     def pieces(state):
         # Kings as letters, large for the first player.
         sets = [(state.men[0], "X"), (state.men[1], "O"), (state.kings[0], "K"), (state.kings[1], "k")]
-        board = [" " if (cell // SIDE + cell) % 2 == 0 else "." for cell in range(SIDE * SIDE)]
+        board = ["."] * (SIDE * SIDE)
         for cell in range(SIDE * SIDE):
             board[cell] = next((mark for cells, mark in sets if has(cells, cell)), board[cell])
         return ["".join(board[row : row + SIDE]) for row in range(0, SIDE * SIDE, SIDE)]

@@ -84,6 +84,7 @@ class Chess(Game):
     """Checkmate the other king."""
 
     name, board_shape, num_actions, num_planes = "chess", (8, 8), len(MOVES), 20
+    board_kind = "chequered"
     max_plies, typical_plies = 17_697, 120  # no game can be longer: fifty moves between two captures or pawn moves
     State = np.dtype(
         [

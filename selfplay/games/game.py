@@ -57,7 +57,7 @@ class Description:
     max_plies: ClassVar[int]  # no game is longer
     typical_plies: ClassVar[int | None] = None  # how long games mostly are, where that is far from `max_plies`
     symmetries: ClassVar[tuple[SymmetryMaker, ...]] = ()  # generators; the whole group is derived
-    board_kind: ClassVar[str] = "squares"  # or columns, hexagons: how a game with `pieces` is drawn (`games/board.py`)
+    board_kind: ClassVar[str] = "squares"  # how a game with `pieces` is drawn: one of KINDS in `games/board.py`
 
 
 class Game(Description):

@@ -68,6 +68,7 @@ def go_game(parameters: Parameters) -> type[Game]:
             ]
         )
         symmetries = (rotate, mirror_columns)
+        board_kind = "crossings"
 
         def start(state):
             state.stones[points], state.head[points] = OFF, points

@@ -33,17 +33,17 @@ class GomokuParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def mnk_game(parameters: Parameters) -> type[Game]:
     """Set stones on any free cell; so many in a line win, a full board is a draw."""
-    return line_game("mnk", parameters, about=mnk_game.__doc__)
+    return line_game("mnk", parameters, kind="squares", about=mnk_game.__doc__)
 
 
 def gomoku(parameters: GomokuParameters) -> type[Game]:
     """Five in a line win: free style, or exactly five as an option."""
     size = parameters.size
     lines = Parameters(rows=size, columns=size, connect=5, exactly=parameters.exactly)
-    return line_game("gomoku", lines, about=gomoku.__doc__)
+    return line_game("gomoku", lines, kind="crossings", about=gomoku.__doc__)
 
 
-def line_game(called: str, parameters: Parameters, *, about: str | None) -> type[Game]:
+def line_game(called: str, parameters: Parameters, *, kind: str, about: str | None) -> type[Game]:
     """The game of this name on such a board."""
     rows, columns, connect, exactly = parameters.rows, parameters.columns, parameters.connect, parameters.exactly
 
@@ -52,6 +52,7 @@ def line_game(called: str, parameters: Parameters, *, about: str | None) -> type
 
         name, board_shape, num_actions, num_planes = called, (rows, columns), rows * columns, 3
         max_plies = rows * columns
+        board_kind = kind
         State = np.dtype([("stones", np.int8, (rows, columns)), ("plies", np.int16), ("to_move", np.int8)])
         symmetries = (rotate, mirror_columns) if rows == columns else (mirror_rows, mirror_columns)
 

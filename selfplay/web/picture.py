@@ -17,6 +17,7 @@ _RADIUS = 0.4 * _SIDE
 _NAMES_HEIGHT = 18.0
 _LEAST_SHOWN = 0.01  # share of visits that is written on a cell
 _STRONGEST = 0.85  # opacity
+_GLYPHS = dict(zip("PNBRQK", "♟♞♝♜♛♚", strict=True))  # of pieces on a chequered board
 _HALF_WIDTH = math.sqrt(3) / 2  # of a hexagon with side 1
 
 
@@ -74,14 +75,26 @@ def _cell(board: Board, cell: Cell, marks: Marks) -> str:
     """Ground, heat and what stands there."""
     x, y = _centre(board, cell)
     share = marks.heat.get(cell, 0.0)
-    inside = [_shape(board, cell, "cell")]
+    shade = " dark" if board.kind == "chequered" and sum(cell) % 2 else ""
+    inside = [_shape(board, cell, f"cell{shade}")]
+    if board.kind == "crossings":
+        inside.append(_lines(board, cell))
     if share > 0 and board.at(cell) == EMPTY:
         inside.append(_shape(board, cell, "heat", f' fill-opacity="{_STRONGEST * share:.3f}"'))
-    inside.append(_piece(board.at(cell), x, y))
+    inside.append(_piece(board.at(cell), x, y, is_chequered=board.kind == "chequered"))
     if share >= _LEAST_SHOWN and board.at(cell) == EMPTY:
         inside.append(f'<text class="share" x="{x:g}" y="{y + 3:g}">{share:.0%}</text>')
     row, column = cell
     return f'<g data-cell="{row},{column}">{"".join(inside)}</g>'
+
+
+def _lines(board: Board, cell: Cell) -> str:
+    """From a crossing half of the way to each neighbour that is there."""
+    x, y = _centre(board, cell)
+    row, column = cell
+    steps = [(r, c) for r, c in ((-1, 0), (1, 0), (0, -1), (0, 1)) if board.at((row + r, column + c)) != HOLE]
+    path = "".join(f"M{x:g} {y:g}l{c * _SIDE / 2:g} {r * _SIDE / 2:g}" for r, c in steps)
+    return f'<path class="grid" d="{path}"/>'
 
 
 def _shape(board: Board, cell: Cell, kind: str, more: str = "") -> str:
@@ -106,13 +119,15 @@ def _catcher(board: Board, cell: Cell, kind: str) -> str:
     return f'<rect x="{left:g}" y="{top:g}" width="{_SIDE:g}" height="{_SIDE:g}" fill="transparent"/>'
 
 
-def _piece(piece: str, x: float, y: float) -> str:
+def _piece(piece: str, x: float, y: float, *, is_chequered: bool) -> str:
     if piece == EMPTY:
         return ""
     if piece in (FIRST, SECOND):
         owner = "first" if piece == FIRST else "second"
         return f'<circle class="stone {owner}" cx="{x:g}" cy="{y:g}" r="{_RADIUS:g}"/>'
     owner = "second" if piece.islower() else "first"
+    if is_chequered and piece.upper() in _GLYPHS:
+        return f'<text class="piece glyph {owner}" x="{x:g}" y="{y:g}">{_GLYPHS[piece.upper()]}</text>'
     return f'<text class="piece {owner}" x="{x:g}" y="{y:g}">{escape(piece)}</text>'
 
 

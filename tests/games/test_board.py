@@ -48,7 +48,12 @@ def test_off_the_board_is_a_hole():
 @pytest.mark.parametrize(
     ("kind", "rows", "cells", "message"),
     [
-        ("triangles", ["."], None, "`board_kind` is 'triangles'; expected one of squares, columns, hexagons"),
+        (
+            "triangles",
+            ["."],
+            None,
+            "`board_kind` is 'triangles'; expected one of squares, chequered, crossings, columns, hexagons",
+        ),
         ("squares", [], None, "rows of text, all of one length"),
         ("squares", ["..", "."], None, "rows of text, all of one length"),
         ("squares", [[0, 1]], None, "rows of text"),

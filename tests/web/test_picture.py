@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from selfplay.games.board import Board
+from selfplay.games.board import KINDS, Board
 from selfplay.web.picture import Marks, board_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -19,7 +19,7 @@ def of_class(picture, name):
     return [element for element in picture.iter() if name in element.get("class", "").split()]
 
 
-@pytest.mark.parametrize("kind", ["squares", "columns", "hexagons"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_cell_can_be_told_and_stones_stand_where_they_should(kind):
     picture = drawn(["X.O", ".X "], kind)
     cells = {group.get("data-cell"): group for group in picture.iter(f"{SVG}g")}
@@ -31,7 +31,7 @@ def test_every_cell_can_be_told_and_stones_stand_where_they_should(kind):
 
 
 def test_everything_lies_inside_the_picture():
-    for kind in ("squares", "columns", "hexagons"):
+    for kind in KINDS:
         picture = drawn(["XO", "XO", "XO"], kind)
         _, _, width, height = map(float, picture.get("viewBox").split())
         for stone in of_class(picture, "stone"):
@@ -60,6 +60,22 @@ def test_marks_are_drawn():
     (arrow,) = of_class(picture, "arrow")
     assert [arrow.get(name) for name in ("x1", "y1", "x2", "y2")] == ["20", "20", "20", "60"]
     assert [element.text for element in of_class(picture, "name")] == ["a<"]
+
+
+def test_lines_of_crossings_end_at_the_edge():
+    picture = drawn(["X..", "..."], "crossings")
+    paths = [element.get("d") for element in of_class(picture, "grid")]
+    assert [path.count("l") for path in paths] == [2, 3, 2, 2, 3, 2]
+
+
+def test_chequered_boards_have_dark_cells_and_glyphs():
+    picture = drawn(["Kk", ".X"], "chequered")
+    assert len(of_class(picture, "dark")) == 2
+    assert [(e.text, e.get("class")) for e in of_class(picture, "glyph")] == [
+        ("♚", "piece glyph first"),
+        ("♚", "piece glyph second"),
+    ]
+    assert len(of_class(picture, "stone")) == 1
 
 
 def test_other_pieces_are_letters_of_their_owner():
