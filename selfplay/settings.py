@@ -275,7 +275,7 @@ class WorkerSettings(Group, frozen=True):
         int, Meta(description="games a worker plays side by side; 0 = 64 on a CPU, 512 on a GPU", ge=0, le=4096)
     ] = 0
     cache_positions: Annotated[
-        int, Meta(description="evaluations a worker remembers; 0 = none", ge=0, le=100_000_000)
+        int, Meta(description="evaluations a worker remembers, in at most 128 MB; 0 = none", ge=0, le=100_000_000)
     ] = 200_000
 
     def games_side_by_side(self, device: str) -> int:

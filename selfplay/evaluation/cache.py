@@ -17,6 +17,7 @@ from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
 from selfplay.kernels import kernel
 
 WAYS = 4  # places that share a bucket
+MOST_BYTES = 128 << 20  # of a table: games with thousands of actions are remembered for fewer positions
 EMPTY = np.uint64(0)
 TAKEN, ASKED = np.uint64(1), np.uint64(2)  # lowest bits of a tag: there is an entry; it was found again lately
 _HALF = np.uint64(32)
@@ -65,12 +66,13 @@ class CachedEvaluator:
     Args:
         evaluator: judges what is not remembered.
         actions: A.
-        positions: how many evaluations to remember, rounded up to a multiple of WAYS; 0 = only equal leaves of one
-            step are shared.
+        positions: how many evaluations to remember, rounded up to a multiple of WAYS, and at most what MOST_BYTES hold;
+            0 = only equal leaves of one step are shared.
     """
 
     def __init__(self, evaluator: Evaluator, *, actions: int, positions: int) -> None:
-        capacity = -(-positions // WAYS) * WAYS
+        entry = np.dtype(np.uint64).itemsize + (1 + actions) * np.dtype(np.float32).itemsize
+        capacity = min(-(-positions // WAYS), MOST_BYTES // (WAYS * entry)) * WAYS
         self.counts = CacheCounts()
         self.table = Table(np.zeros(capacity, np.uint64), np.zeros((capacity, 1 + actions), np.float32))
         self._evaluator = evaluator

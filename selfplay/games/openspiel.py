@@ -43,7 +43,7 @@ class Position:
 
 def resolve(text: str) -> str:
     """The game as OpenSpiel writes it; raises `UsageError` where there is none, or not one that can be trained."""
-    return str(_load(text))
+    return str(_load(text)).removesuffix("()")
 
 
 @cache

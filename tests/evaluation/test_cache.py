@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from toys import HashEvaluator
 
-from selfplay.evaluation.cache import CachedEvaluator, recall
+from selfplay.evaluation.cache import MOST_BYTES, CachedEvaluator, recall
 from selfplay.evaluation.evaluator import Evaluation, Positions
+from selfplay.evaluation.uniform import UniformEvaluator
 
 
 class Counting(HashEvaluator):
@@ -81,3 +82,10 @@ def test_what_was_asked_for_again_outlives_what_was_not(connect4):
         hits = cache.counts.hits
         ask(cache, opening)
         assert cache.counts.hits == hits + 1
+
+
+def test_games_with_thousands_of_actions_are_remembered_in_bounded_memory():
+    table = CachedEvaluator(UniformEvaluator(), actions=1968, positions=200_000).table
+    assert table.answers.nbytes + table.tags.nbytes <= MOST_BYTES
+    assert len(table.tags) > 10_000
+    assert len(CachedEvaluator(UniformEvaluator(), actions=7, positions=200_000).table.tags) == 200_000
