@@ -109,7 +109,7 @@ def test_a_folder_with_games_but_no_settings_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"game": "chess"}, UsageError, 'unknown game "chess"'),
+        ({"game": "ches"}, UsageError, 'unknown game "ches"'),
         ({"preset": "conect4"}, UsageError, 'did you mean "connect4"'),
         ({"assignments": {"search": {"simulatoins": 3}}}, UsageError, 'did you mean "simulations"'),
     ],
