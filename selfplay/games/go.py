@@ -8,7 +8,7 @@ with few, 4 and 5 the opponent's, 6 points where the player may play, 7 ones aft
 (black) is to move, 9 plies / most plies.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -153,10 +153,20 @@ def neighbours_of(size: int) -> np.ndarray:
     return np.stack([side.ravel() for side in sides], axis=1).astype(np.uint16)
 
 
+class Chains(NamedTuple):
+    """What is asked of each point again and again while legal moves are looked for."""
+
+    stones: Any  # [points + 1]
+    head: Any  # [points + 1]
+    in_atari: Any  # [points + 1]
+    hashes: Any  # [points]
+
+
 def mark_legal(state, around, mask):
     """Set the mask on points where the player to move may play."""
-    stones, own, now = state.stones, state.to_move + 1, state.boards[state.plies]
-    head, in_atari = state.head, state.in_atari
+    own, now, marks = state.to_move + 1, state.boards[state.plies], state.marks
+    chains = Chains(state.stones, state.head, state.in_atari, state.hashes)
+    stones, head, in_atari = chains.stones, chains.head, chains.in_atari
     for point in range(len(around)):
         if stones[point] != 0:
             continue
@@ -164,51 +174,50 @@ def mark_legal(state, around, mask):
         board = now ^ ZOBRIST[own - 1, point]
         breathes = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0)
         if in_atari[head[a]] | in_atari[head[b]] | in_atari[head[c]] | in_atari[head[d]]:
-            breathes, board = look_closer(state, around, point, board)
+            breathes, board = look_closer(chains, around[point], own, board)
         elif not breathes:
             breathes = (stones[a] == own) | (stones[b] == own) | (stones[c] == own) | (stones[d] == own)
-        mask[point] = breathes and not (is_marked(state.marks, board) and was_there(state, board))
+        mask[point] = breathes and not (is_marked(marks, board) and was_there(state, board))
 
 
-def look_closer(state, around, point, board):
-    """Whether a stone on the point has a liberty after what it takes, and the hash of the board then."""
-    own, breathes = state.to_move + 1, False
+def look_closer(chains, near, own, board):
+    """Whether a stone has a liberty after what it takes, and the board's hash then; `near` are the points around it."""
+    breathes = False
     taken = (-1, -1, -1)  # heads of the chains that are taken, each once
     for side in range(4):
-        near = around[point, side]
-        head = state.head[near]
-        if state.stones[near] == 0:
+        stone, head = chains.stones[near[side]], chains.head[near[side]]
+        if stone == 0:
             breathes = True
-        elif state.stones[near] == own:
-            breathes = breathes or state.in_atari[head] == 0
-        elif state.stones[near] != OFF and state.in_atari[head] == 1:
+        elif stone == own:
+            breathes = breathes or chains.in_atari[head] == 0
+        elif stone != OFF and chains.in_atari[head] == 1:
             breathes = True
             if head != taken[0] and head != taken[1] and head != taken[2]:
-                board ^= state.hashes[head]
+                board ^= chains.hashes[head]
                 taken = (taken[1], taken[2], int(head))
     return breathes, board
 
 
 def set_stone(state, around, point):
     """Set a stone of the player to move and take what has no liberty left; the change of the board's hash."""
-    own = state.to_move + 1
+    stones, head, own = state.stones, state.head, state.to_move + 1
     change = ZOBRIST[own - 1, point]
-    state.stones[point] = own
-    state.head[point] = state.after[point] = point
+    stones[point] = own
+    head[point] = state.after[point] = point
     state.hashes[point] = change
     state.liberties[point] = state.sums[point] = state.squares[point] = 0
     for side in range(4):
         near = around[point, side]
-        if state.stones[near] == 0:
+        if stones[near] == 0:
             count_liberty(state, point, near, 1)
-        elif state.stones[near] != OFF:
-            count_liberty(state, state.head[near], point, -1)
+        elif stones[near] != OFF:
+            count_liberty(state, head[near], point, -1)
     for side in range(4):
         near = around[point, side]
-        if state.stones[near] == own and state.head[near] != state.head[point]:
-            join(state, state.head[near], state.head[point])
-        elif state.stones[near] == 3 - own and state.liberties[state.head[near]] == 0:
-            change ^= state.hashes[state.head[near]]
+        if stones[near] == own and head[near] != head[point]:
+            join(state, head[near], head[point])
+        elif stones[near] == 3 - own and state.liberties[head[near]] == 0:
+            change ^= state.hashes[head[near]]
             take(state, around, near)
     return change
 

@@ -71,23 +71,23 @@ class NineMensMorris(Game):
         state.to_move = 0
 
     def legal(state, mask):
-        player = state.to_move
+        player, men = state.to_move, state.men
         if state.takes == 1:
-            all_in_mills = not has_man_outside_mills(state.men, 2 - player)
+            all_in_mills = not has_man_outside_mills(men, 2 - player)
             for point in range(POINTS):
-                if state.men[point] == 2 - player:
-                    mask[point] = all_in_mills or not in_mill(state.men, point)
+                if men[point] == 2 - player:
+                    mask[point] = all_in_mills or not in_mill(men, point)
         elif state.to_set[player] > 0:
             for point in range(POINTS):
-                mask[point] = state.men[point] == 0
+                mask[point] = men[point] == 0
         else:
             flies = state.left[player] <= 3
             for source in range(POINTS):
-                if state.men[source] != player + 1:
+                if men[source] != player + 1:
                     continue
                 for way in range(POINTS if flies else 4):
                     target = way if flies else NEIGHBOURS[source, way]
-                    if target >= 0 and state.men[target] == 0:
+                    if target >= 0 and men[target] == 0:
                         mask[POINTS + source * POINTS + target] = True
 
     def play(state, action):
@@ -176,10 +176,11 @@ def can_move(state, player):
     """Whether a player who has no man to take can do anything."""
     if state.to_set[player] > 0 or state.left[player] <= 3:
         return True  # some point is free: at most eighteen men are set
+    men = state.men
     for source in range(POINTS):
-        if state.men[source] == player + 1:
+        if men[source] == player + 1:
             for way in range(4):
                 target = NEIGHBOURS[source, way]
-                if target >= 0 and state.men[target] == 0:
+                if target >= 0 and men[target] == 0:
                     return True
     return False

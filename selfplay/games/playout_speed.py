@@ -12,7 +12,7 @@ from selfplay.games.game import ONGOING, Game, Rules
 from selfplay.games.registry import load_class, load_rules, resolve_spec
 
 SECONDS = 0.5  # of each measurement
-_BATCH = 16
+_BATCH = 64
 
 
 class PlayoutSpeed(NamedTuple):
