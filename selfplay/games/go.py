@@ -65,6 +65,9 @@ def go_game(parameters: Parameters) -> type[Game]:
                 ("plies", np.int16),
                 ("passed", np.int8),  # 1 where the last ply was a pass
                 ("to_move", np.int8),
+                ("number", np.int16),  # of stones on the board
+                ("most", np.int16),  # of stones on any board so far: a board with more is a new one
+                ("spare", np.int8, (4,)),  # states of whole words are hashed by words
             ]
         )
         symmetries = (rotate, mirror_columns)
@@ -85,6 +88,7 @@ def go_game(parameters: Parameters) -> type[Game]:
             if action < points:
                 board ^= set_stone(state, around, action)
             state.plies += 1
+            state.most = max(state.most, state.number)
             note_board(state.boards, state.marks, state.plies, board)
             state.to_move = 1 - player
             ends = action == points and state.passed == 1
@@ -167,17 +171,19 @@ def mark_legal(state, around, mask):
     own, now, marks = state.to_move + 1, state.boards[state.plies], state.marks
     chains = Chains(state.stones, state.head, state.in_atari, state.hashes)
     stones, head, in_atari = chains.stones, chains.head, chains.in_atari
+    may_repeat = state.number < state.most
     for point in range(len(around)):
         if stones[point] != 0:
             continue
         a, b, c, d = around[point, 0], around[point, 1], around[point, 2], around[point, 3]
         board = now ^ ZOBRIST[own - 1, point]
-        breathes = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0)
+        breathes, repeats = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0), may_repeat
         if in_atari[head[a]] | in_atari[head[b]] | in_atari[head[c]] | in_atari[head[d]]:
             breathes, board = look_closer(chains, around[point], own, board)
+            repeats = True
         elif not breathes:
             breathes = (stones[a] == own) | (stones[b] == own) | (stones[c] == own) | (stones[d] == own)
-        mask[point] = breathes and not (is_marked(marks, board) and was_there(state, board))
+        mask[point] = breathes and not (repeats and is_marked(marks, board) and was_there(state, board))
 
 
 def look_closer(chains, near, own, board):
@@ -203,6 +209,7 @@ def set_stone(state, around, point):
     stones, head, own = state.stones, state.head, state.to_move + 1
     change = ZOBRIST[own - 1, point]
     stones[point] = own
+    state.number += 1
     head[point] = state.after[point] = point
     state.hashes[point] = change
     state.liberties[point] = state.sums[point] = state.squares[point] = 0
@@ -259,6 +266,7 @@ def take(state, around, first):
     going = True
     while going:
         state.stones[stone] = 0
+        state.number -= 1
         for side in range(4):
             near = around[stone, side]
             if state.stones[near] == 3 - taken:
