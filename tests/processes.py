@@ -40,3 +40,12 @@ def ended(process):
             yield process
         finally:
             process.kill()
+
+
+def answers(engine, count, seconds=20):
+    """The next `count` things that happen to an engine's children."""
+    found, until = [], time.monotonic() + seconds
+    while len(found) < count:
+        found += engine.poll(0.05)
+        assert time.monotonic() < until, f"only {found}"
+    return found

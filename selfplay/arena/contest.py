@@ -16,7 +16,7 @@ from msgspec import Meta
 from selfplay.arena.match import play_games
 from selfplay.arena.mistakes import measure
 from selfplay.arena.oracle import open_oracle
-from selfplay.arena.player import Player, SearchPlayer, open_player
+from selfplay.arena.player import Player, SearchPlayer, is_baseline, open_player
 from selfplay.arena.positions import KINDS, PositionSet, drawn_set
 from selfplay.games.game import Rules
 
@@ -57,6 +57,14 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     def games_in_all(self) -> int:
         """Games of all matches."""
         return len(self.pairings) * self.games
+
+    @property
+    def models(self) -> list[str]:
+        """Paths of the models that play."""
+        specs = {entrant.spec for pairing in self.pairings for entrant in (pairing.a, pairing.b)}
+        if self.judged is not None:
+            specs.add(self.judged.spec)
+        return sorted(spec for spec in specs if not is_baseline(spec))
 
     def results_of(self, pairing: int, results: dict[int, Result]) -> list[int]:
         """Of the results of items, those of one match, in order of its games; games that are not there are left out."""

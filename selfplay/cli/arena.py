@@ -109,17 +109,19 @@ def _play(contest: Contest, game: str, options: dict[str, Any], *, show: Any) ->
     from selfplay.coordinator.tournament import play_contest
     from selfplay.engines.inline import InlineEngine
     from selfplay.engines.local import LocalEngine
+    from selfplay.machine import usable_cores
 
     verdict: Verdict | None = None
     results: dict[int, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder)
-        engine = InlineEngine() if options["workers"] == 1 else LocalEngine(logs)
+        workers = options["workers"] or usable_cores()
+        engine = InlineEngine() if workers == 1 else LocalEngine(logs)
         contested = play_contest(
             contest,
             engine,
             game=game,
-            workers=options["workers"],
+            workers=workers,
             log_of=lambda name: logs / f"{name}.log",
         )
         for results in contested:

@@ -16,7 +16,7 @@ MODEL_PATH = click.Path(path_type=Path, dir_okay=False)
 
 
 class Workers(click.ParamType[int]):
-    """A number of workers, or `auto` for the cores this process may use."""
+    """A number of workers; 0 for `auto`, one for each core at hand."""
 
     name = "N|auto"
 
@@ -24,9 +24,7 @@ class Workers(click.ParamType[int]):
         if isinstance(value, int):
             return value
         if value == "auto":
-            from selfplay.machine import usable_cores
-
-            return usable_cores()
+            return 0
         if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
             self.fail(f"expected a whole number from 1 to 4096, or auto; found {value!r}", param, ctx)
         return int(value)

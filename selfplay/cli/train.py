@@ -17,6 +17,7 @@ import click
 from selfplay.cli.options import MODEL_PATH, Workers
 
 if TYPE_CHECKING:
+    from selfplay.engines.engine import Engine
     from selfplay.rundir.layout import RunLayout
 
 _POSITIVE = click.IntRange(min=1)
@@ -26,7 +27,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.argument("game", required=False)
 @click.option("--model", type=MODEL_PATH, default="model.pt", help="Where the newest round is published.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="data", help="Folder of the run.")
-@click.option("--workers", type=Workers(), default="auto", help="Worker processes; auto = the cores at hand.")
+@click.option("--workers", type=Workers(), default="auto", help="Worker processes; auto = as many as cores.")
 @click.option("--games-per-worker", type=_POSITIVE, help="Games per round and worker.  [default: see settings]")
 @click.option("--games-per-round", type=_POSITIVE, help="Games per round, whoever plays them.")
 @click.option("--rounds", type=click.IntRange(min=0), default=10, help="Go on until the run has this many rounds.")
@@ -34,7 +35,13 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--preset", help="Settings by name; a game's own preset is taken by itself.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings from a TOML file.")
 @click.option("--set", "assignments", multiple=True, metavar="GROUP.FIELD=VALUE", help="One setting; repeatable.")
-@click.option("--engine", type=click.Choice(["local", "inline"]), default="local", help="Where children run.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "inline", "ray"]),
+    default="local",
+    help="Where children run: processes here, all in this one, or a Ray cluster.",
+)
+@click.option("--address", help="ray: the cluster, HOST:PORT or auto.  [default: one is started on this machine]")
 @click.option(
     "--match-games", type=click.IntRange(min=0), help="Games of each match; 0 = none.  [default: see settings]"
 )
@@ -48,6 +55,7 @@ def command(**options: Any) -> None:
     Example:
       selfplay train connect4 --rounds 10
       selfplay train tictactoe --model ttt.pt --data ttt --set search.simulations=32
+      selfplay train othello --engine ray --address auto --workers 64
     """
     from rich.console import Console
 
@@ -59,6 +67,7 @@ def command(**options: Any) -> None:
     from selfplay.rundir.layout import RunLayout, inference_twin
     from selfplay.rundir.lock import hold
 
+    options["workers"] = options["workers"] or _cores(options)
     request = RunRequest(
         data=options["data"],
         model=options["model"],
@@ -84,7 +93,7 @@ def command(**options: Any) -> None:
             coordinator = Coordinator(
                 run,
                 Options(workers=options["workers"], rounds=options["rounds"]),
-                _engine(options["engine"], run.layout),
+                _engine(options, run.layout),
                 show=display.show,
                 say=display.say,
             )
@@ -137,11 +146,42 @@ def _folder(layout: RunLayout) -> Iterator[None]:
         raise
 
 
-def _engine(name: str, layout: Any) -> Any:
+def _cores(options: dict[str, Any]) -> int:
+    """How many workers `auto` means: the cores of this machine, or of the cluster."""
+    from selfplay.machine import usable_cores
+
+    if options["engine"] != "ray":
+        return usable_cores()
+    _require_ray()
+    from selfplay.engines.ray_cluster import connect
+
+    return connect(options["address"] or "", cores=usable_cores())
+
+
+def _engine(options: dict[str, Any], layout: Any) -> Engine:
+    """The engine that was asked for. Raises `UsageError` where it cannot be had."""
     from selfplay.engines.inline import InlineEngine
     from selfplay.engines.local import LocalEngine
 
-    return InlineEngine() if name == "inline" else LocalEngine(layout.logs)
+    match options["engine"]:
+        case "inline":
+            return InlineEngine()
+        case "ray":
+            _require_ray()
+            from selfplay.engines.ray_cluster import RayEngine
+
+            return RayEngine(layout.logs, address=options["address"] or "", cores=options["workers"])
+    return LocalEngine(layout.logs)
+
+
+def _require_ray() -> None:
+    """Raise `UsageError` where Ray is not installed."""
+    from importlib.util import find_spec
+
+    from selfplay.errors import UsageError
+
+    if find_spec("ray") is None:
+        raise UsageError("--engine ray needs the extra `ray`: pip install 'selfplay[ray]'")
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

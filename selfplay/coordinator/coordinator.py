@@ -213,8 +213,9 @@ class Coordinator:
         status.games_total = self._run.settings.selfplay.games_per_round
         self._events.add(event_types.Playing(round=number, games=games))
         self._crew.begin_round(self._options.workers)
-        before = inference_twin(self._champion_after(number - 1))
-        model = {"model": str(before), "fingerprint": self._playing.fingerprint(number - 1)}
+        before = self._champion_after(number - 1)
+        plays = str(before if self._run.settings.selfplay.device == "cuda" else inference_twin(before))
+        model = {"model": plays, "fingerprint": self._playing.fingerprint(number - 1), "reads": [plays]}
         started = time.monotonic()
         while not self._collector.is_complete(number):
             self._crew.hand_out(number, lambda: self._collector.missing(number), model)
@@ -272,7 +273,7 @@ class Coordinator:
         status, results = self.status, self._crew.results
         status.round, status.phase, status.phase_share = number, phase, 0.0
         self._crew.begin_round(self._options.workers, trains=False)
-        what = {"contest": msgspec.to_builtins(contest)}
+        what = {"contest": msgspec.to_builtins(contest), "reads": contest.models}
         while len(results) < contest.items:
             self._crew.hand_out(number, lambda: [item for item in range(contest.items) if item not in results], what)
             self._crew.take_all()

@@ -17,6 +17,7 @@ from selfplay.coordinator.status import Status, WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
 from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
 from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
+from selfplay.games.registry import rules_files
 from selfplay.rundir.event_types import Died, Recovering, Straggling
 from selfplay.rundir.events import EventLog
 
@@ -76,6 +77,7 @@ class Crew:
                     "device": settings.selfplay.device,
                     "search": msgspec.to_builtins(settings.search),
                     "worker": msgspec.to_builtins(settings.worker),
+                    "reads": rules_files(settings.game.name),
                 }
                 self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
                 self._supervisor.start(name, WORKER_SERVICE, setup)
@@ -87,9 +89,9 @@ class Crew:
             number: the round.
             list_missing: numbers of its games, or of its contest's items, that are not there, rising; asked where a
                 worker is idle.
-            what: the rest of a worker's task: `model` and `fingerprint`, or `contest`.
+            what: the rest of a worker's task: `model` and `fingerprint`, or `contest`; and the files that it `reads`.
         """
-        idle = [worker for worker in self._workers.values() if worker.state == "idle"]
+        idle = [each for each in self._workers.values() if each.state == "idle" and self._engine.is_ready(each.name)]
         if not idle:
             return
         missing, under_way = list_missing(), self._under_way(number)

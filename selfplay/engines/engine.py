@@ -7,7 +7,15 @@ to it yields answers. All values are JSON tables. A service ends when it is stop
     send(name, message)              give it work; it works through its messages one after another
     finish(name)                     have it bring the work in hand to a good end soon, and begin nothing new
     poll(timeout_seconds)            what came from all children since the last call
+    is_ready(name)                   whether it could begin at once: a cluster may have no room for it yet
     stop(name)                       end a child; nothing of it is left when this returns
+
+Three fields of these tables tell an engine which files a service needs, so that it can run on a machine that does not
+see the run's folder (`staging.py`):
+
+    "out"    in settings: the one folder that the service writes to; one without may write anywhere, and stays here
+    "reads"  in settings and messages: paths of the files that it opens, as they stand elsewhere in the table
+    "file"   in an answer: name of a file that is finished in `out` now
 """
 
 from __future__ import annotations
@@ -61,6 +69,8 @@ class Engine(Protocol):
     def send(self, name: str, message: Message) -> None: ...
 
     def finish(self, name: str) -> None: ...
+
+    def is_ready(self, name: str) -> bool: ...
 
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]: ...
 

@@ -28,6 +28,9 @@ class InlineEngine:
     def finish(self, name: str) -> None:
         self._services[name].finish()
 
+    def is_ready(self, name: str) -> bool:
+        return True  # what is sent meanwhile waits for it
+
     def poll(self, timeout_seconds: float) -> list[Answer | Ended]:
         answers: list[Answer | Ended] = []
         for name, waiting in list(self._waiting.items()):

@@ -91,6 +91,9 @@ class LocalEngine:
     def finish(self, name: str) -> None:
         self._write(name, FINISH)
 
+    def is_ready(self, name: str) -> bool:
+        return True  # what is sent meanwhile waits for it
+
     def _write(self, name: str, line: bytes) -> None:
         stdin = self._children[name].process.stdin
         assert stdin is not None

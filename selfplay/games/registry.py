@@ -128,6 +128,12 @@ def load_class(spec: str) -> type[Game] | type[ObjectGame]:
     return game
 
 
+def rules_files(spec: str) -> list[str]:
+    """The file that a game of one's own is in, whose path is part of its spec; none for a game that is installed."""
+    in_file = _IN_A_FILE.fullmatch(resolve_spec(spec))
+    return [in_file["path"]] if in_file is not None else []
+
+
 def parameters_of(name: str) -> list[Parameter]:
     """The parameters of a known game, none where it takes none. Raises `UsageError` for an unknown name."""
     found = _load_known(name, name)

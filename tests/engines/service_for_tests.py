@@ -3,17 +3,18 @@
 import ctypes
 import os
 import time
+from pathlib import Path
 
-from selfplay.errors import UsageError
+from selfplay.errors import ModelDamaged, UsageError
 
 
 def make(settings):
-    return Obedient(settings["name"])
+    return Obedient(settings["name"], settings.get("out"))
 
 
 class Obedient:
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, out):
+        self.name, self.out = name, out
         self.is_finishing = False
 
     def finish(self):
@@ -25,6 +26,13 @@ class Obedient:
                 for n in range(message["to"]):
                     yield {"n": n, "name": self.name}
                     yield None
+            case "copy":
+                os.makedirs(self.out, exist_ok=True)
+                with open(message["model"]) as source, open(f"{self.out}/copy", "w") as target:
+                    target.write(source.read())
+                yield {"file": "copy", "saw": message["model"], "wrote": self.out}
+            case "damaged":
+                raise ModelDamaged(Path(message["model"]), f"{message['model']}: torn")
             case "fail":
                 raise UsageError("as asked")
             case "crash":

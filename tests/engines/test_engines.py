@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from processes import is_running
+from processes import answers, is_running
 
 from selfplay.engines.engine import Answer, Ended
 from selfplay.engines.inline import InlineEngine
@@ -36,15 +36,6 @@ def watchful(tmp_path, monkeypatch):
 def inline(monkeypatch):
     monkeypatch.syspath_prepend(os.path.dirname(__file__))
     return InlineEngine()
-
-
-def answers(engine, count, seconds=20):
-    """The next `count` things that happen."""
-    found, until = [], time.monotonic() + seconds
-    while len(found) < count:
-        found += engine.poll(0.05)
-        assert time.monotonic() < until, f"only {found}"
-    return found
 
 
 @pytest.mark.parametrize("kind", ["local", "inline"])
