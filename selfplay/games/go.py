@@ -54,21 +54,18 @@ def go_game(parameters: Parameters) -> type[Game]:
                 ("squares", np.int32, (points,)),  # sum of squares of the points of its liberties, as below
                 ("sums", np.int32, (points,)),  # sum of their points
                 ("liberties", np.int16, (points,)),  # their number; one that touches two of its stones counts twice
-                ("in_atari", np.int8, (points + 1,)),  # 1 where all its liberties are one and the same
+                ("last", np.int16, (points,)),  # its liberty + 1 where it has one alone (atari), else 0
                 ("head", np.uint16, (points + 1,)),  # of the chain that a stone belongs to
                 ("after", np.uint16, (points,)),  # the stone that follows it in its chain, round and round
-                ("free", np.uint16, (whole_words(points),)),  # points without a stone, rising; behind them old ones
-                (
-                    "stones",
-                    np.int8,
-                    (points + 1,),
-                ),  # 0 none, else player + 1; behind the last point what is off the board
                 ("plies", np.int16),
-                ("passed", np.int8),  # 1 where the last ply was a pass
-                ("to_move", np.int8),
                 ("number", np.int16),  # of stones on the board
                 ("most", np.int16),  # of stones on any board so far: a board with more is a new one
-                ("spare", np.int8, (4,)),  # states of whole words are hashed by words
+                ("stones", np.int8, (points + 1,)),  # 0 none, else player + 1; behind the last point OFF
+                ("room", np.int8, (points,)),  # free points beside each point
+                ("ataris", np.int8, (points,)),  # chains whose last liberty the point is
+                ("passed", np.int8),  # 1 where the last ply was a pass
+                ("to_move", np.int8),
+                ("spare", np.int8, (8 - (27 * points + 11) % 8,)),  # states of whole words are hashed by words
             ]
         )
         symmetries = (rotate, mirror_columns)
@@ -76,7 +73,9 @@ def go_game(parameters: Parameters) -> type[Game]:
 
         def start(state):
             state.stones[points], state.head[points] = OFF, points
-            list_free(state.stones, state.free, points)
+            for point in range(points):
+                for side in range(4):
+                    state.room[point] += around[point, side] < points
             note_board(state.boards, state.marks, 0, np.uint64(0))
             state.to_move = 0
 
@@ -89,7 +88,6 @@ def go_game(parameters: Parameters) -> type[Game]:
             board = state.boards[state.plies]
             if action < points:
                 board ^= set_stone(state, around, action)
-                list_free(state.stones, state.free, points)
             state.plies += 1
             state.most = max(state.most, state.number)
             note_board(state.boards, state.marks, state.plies, board)
@@ -111,7 +109,7 @@ def go_game(parameters: Parameters) -> type[Game]:
                     other = 0 if state.stones[point] == state.to_move + 1 else 1
                     planes[other, row, column] = 1.0
                     head = state.head[point]
-                    if state.in_atari[head]:
+                    if state.last[head] != 0:
                         planes[2 + 2 * other, row, column] = 1.0
                     elif state.liberties[head] <= FEW:
                         planes[3 + 2 * other, row, column] = 1.0
@@ -130,20 +128,6 @@ def go_game(parameters: Parameters) -> type[Game]:
             return "pass" if action == points else cell_name(action // size, action % size, size, letters=LETTERS)
 
     return Go
-
-
-def whole_words(points: int) -> int:
-    """How many 16-bit numbers, in words of 64 bits, have room for one a point."""
-    return -(-points // 4) * 4
-
-
-def list_free(stones, free, points):
-    """Write down the points without a stone, rising; without a branch that the processor would have to guess."""
-    number = 0
-    for point in range(points):
-        free[number] = point
-        number += stones[point] == 0
-    # a number written behind the last free point stays
 
 
 def note_board(boards, marks, ply, board):
@@ -175,31 +159,36 @@ def neighbours_of(size: int) -> np.ndarray:
 
 
 class Chains(NamedTuple):
-    """What is asked of each point again and again while legal moves are looked for."""
+    """What is asked where a stone would touch a chain in atari."""
 
     stones: Any  # [points + 1]
     head: Any  # [points + 1]
-    in_atari: Any  # [points + 1]
+    last: Any  # [points]
     hashes: Any  # [points]
 
 
 def mark_legal(state, around, mask):
     """Set the mask on points where the player to move may play."""
+    stones, room, ataris, points = state.stones, state.room, state.ataris, len(around)
     own, now, marks = state.to_move + 1, state.boards[state.plies], state.marks
-    chains = Chains(state.stones, state.head, state.in_atari, state.hashes)
-    stones, head, in_atari = chains.stones, chains.head, chains.in_atari
+    chains = Chains(stones, state.head, state.last, state.hashes)
     may_repeat = state.number < state.most
-    for place in range(len(around) - state.number):
-        point = state.free[place]
-        a, b, c, d = around[point, 0], around[point, 1], around[point, 2], around[point, 3]
-        board = now ^ ZOBRIST[own - 1, point]
-        breathes, repeats = (stones[a] == 0) | (stones[b] == 0) | (stones[c] == 0) | (stones[d] == 0), may_repeat
-        if in_atari[head[a]] | in_atari[head[b]] | in_atari[head[c]] | in_atari[head[d]]:
-            breathes, board = look_closer(chains, around[point], own, board)
-            repeats = True
-        elif not breathes:
-            breathes = (stones[a] == own) | (stones[b] == own) | (stones[c] == own) | (stones[d] == own)
-        mask[point] = breathes and not (repeats and is_marked(marks, board) and was_there(state, board))
+    for point in range(points):  # without a branch: several points are looked at at once
+        mask[point] = (stones[point] == 0) & (room[point] > 0)
+    for point in range(points):
+        if (stones[point] == 0) & ((ataris[point] != 0) | (room[point] == 0) | may_repeat):
+            breathes, board = room[point] > 0, now ^ ZOBRIST[own - 1, point]
+            if ataris[point] != 0:
+                breathes, board = look_closer(chains, around[point], own, board)
+            elif not breathes:
+                breathes = touches(stones, around[point], own)
+            is_new = not (may_repeat or ataris[point] != 0) or not is_marked(marks, board)
+            mask[point] = breathes and (is_new or not was_there(state, board))
+
+
+def touches(stones, near, own):
+    """Whether one of the points `near` has a stone of this player."""
+    return (stones[near[0]] == own) | (stones[near[1]] == own) | (stones[near[2]] == own) | (stones[near[3]] == own)
 
 
 def look_closer(chains, near, own, board):
@@ -211,8 +200,8 @@ def look_closer(chains, near, own, board):
         if stone == 0:
             breathes = True
         elif stone == own:
-            breathes = breathes or chains.in_atari[head] == 0
-        elif stone != OFF and chains.in_atari[head] == 1:
+            breathes = breathes or chains.last[head] == 0
+        elif stone != OFF and chains.last[head] != 0:
             breathes = True
             if head != taken[0] and head != taken[1] and head != taken[2]:
                 board ^= chains.hashes[head]
@@ -231,10 +220,12 @@ def set_stone(state, around, point):
     state.liberties[point] = state.sums[point] = state.squares[point] = 0
     for side in range(4):
         near = around[point, side]
-        if stones[near] == 0:
-            count_liberty(state, point, near, 1)
-        elif stones[near] != OFF:
-            count_liberty(state, head[near], point, -1)
+        if stones[near] != OFF:
+            state.room[near] -= 1
+            if stones[near] == 0:
+                count_liberty(state, point, near, 1)
+            else:
+                count_liberty(state, head[near], point, -1)
     for side in range(4):
         near = around[point, side]
         if stones[near] == own and head[near] != head[point]:
@@ -257,7 +248,15 @@ def count_liberty(state, head, point, number):
 def note_atari(state, head):
     """Note whether all free points around a chain are one and the same: n numbers p are equal where n · Σp² = (Σp)²."""
     number, total = np.int64(state.liberties[head]), np.int64(state.sums[head])
-    state.in_atari[head] = 1 if number * np.int64(state.squares[head]) == total * total else 0
+    last, before = 0, state.last[head]
+    if number > 0 and number * np.int64(state.squares[head]) == total * total:
+        last = total // number + 1
+    if last != before:
+        if before != 0:
+            state.ataris[before - 1] -= 1
+        if last != 0:
+            state.ataris[last - 1] += 1
+        state.last[head] = last
 
 
 def join(state, one, other):
@@ -273,6 +272,8 @@ def join(state, one, other):
     state.liberties[other] += state.liberties[one]
     state.sums[other] += state.sums[one]
     state.squares[other] += state.squares[one]
+    state.liberties[one] = 0
+    note_atari(state, one)  # there is no such chain any more
     note_atari(state, other)
 
 
@@ -285,8 +286,10 @@ def take(state, around, first):
         state.number -= 1
         for side in range(4):
             near = around[stone, side]
-            if state.stones[near] == 3 - taken:
-                count_liberty(state, state.head[near], stone, 1)
+            if state.stones[near] != OFF:
+                state.room[near] += 1
+                if state.stones[near] == 3 - taken:
+                    count_liberty(state, state.head[near], stone, 1)
         stone = state.after[stone]
         going = stone != first
 
