@@ -131,6 +131,15 @@ class SelfPlaySettings(Group, frozen=True):
     seed: Annotated[
         int, Meta(description="the run's seed: every random choice derives from it", ge=0, le=2**53 - 1)
     ] = 0
+    lag: Annotated[
+        int,
+        Meta(
+            description="1 = a round is played with the model before the newest, so that workers play it while the "
+            "round before is trained; 0 = with the newest, and workers wait",
+            ge=0,
+            le=1,
+        ),
+    ] = 0
     gate: Annotated[
         float,
         Meta(

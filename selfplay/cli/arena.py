@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from selfplay.cli.options import Workers, as_json
+from selfplay.cli.options import Workers, as_json, or_cores
 
 if TYPE_CHECKING:
     from selfplay.arena.contest import Contest
@@ -109,13 +109,12 @@ def _play(contest: Contest, game: str, options: dict[str, Any], *, show: Any) ->
     from selfplay.coordinator.tournament import play_contest
     from selfplay.engines.inline import InlineEngine
     from selfplay.engines.local import LocalEngine
-    from selfplay.machine import usable_cores
 
     verdict: Verdict | None = None
     results: dict[int, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder)
-        workers = options["workers"] or usable_cores()
+        workers = or_cores(options["workers"])
         engine = InlineEngine() if workers == 1 else LocalEngine(logs)
         contested = play_contest(
             contest,

@@ -29,6 +29,8 @@ COMMANDS = {
     "show": "Show games of a batch file, move by move.",
     "verify": "Check every file of a run, and play some of its games again.",
     "bench": "Measure this machine: serial against parallel training.",
+    "serve": "Let other machines play games for a run.",
+    "contribute": "Play games for a run on another machine.",
     "settings": "Print all settings with their meaning, as a TOML file.",
     "worker": "One worker by hand: play games of a round, write batch files.",
 }

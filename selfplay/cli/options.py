@@ -15,18 +15,31 @@ if TYPE_CHECKING:
 MODEL_PATH = click.Path(path_type=Path, dir_okay=False)
 
 
+AUTO = -1  # workers
+
+
+def or_cores(workers: int) -> int:
+    """So many workers, or as many as this machine has cores."""
+    from selfplay.machine import usable_cores
+
+    return usable_cores() if workers == AUTO else workers
+
+
 class Workers(click.ParamType[int]):
-    """A number of workers; 0 for `auto`, one for each core at hand."""
+    """A number of workers; `AUTO` for one on each core at hand."""
 
     name = "N|auto"
+
+    def __init__(self, *, least: int = 1) -> None:
+        self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         if value == "auto":
-            return 0
-        if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
-            self.fail(f"expected a whole number from 1 to 4096, or auto; found {value!r}", param, ctx)
+            return AUTO
+        if not str(value).isdecimal() or not self._least <= int(value) <= 4096:
+            self.fail(f"expected a whole number from {self._least} to 4096, or auto; found {value!r}", param, ctx)
         return int(value)
 
 

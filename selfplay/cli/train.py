@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from selfplay.cli.options import MODEL_PATH, Workers
+from selfplay.cli.options import AUTO, MODEL_PATH, Workers
 
 if TYPE_CHECKING:
     from selfplay.engines.engine import Engine
@@ -27,7 +27,9 @@ _POSITIVE = click.IntRange(min=1)
 @click.argument("game", required=False)
 @click.option("--model", type=MODEL_PATH, default="model.pt", help="Where the newest round is published.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="data", help="Folder of the run.")
-@click.option("--workers", type=Workers(), default="auto", help="Worker processes; auto = as many as cores.")
+@click.option(
+    "--workers", type=Workers(least=0), default="auto", help="Workers; auto = as many as cores; 0 = see `serve`."
+)
 @click.option("--games-per-worker", type=_POSITIVE, help="Games per round and worker.  [default: see settings]")
 @click.option("--games-per-round", type=_POSITIVE, help="Games per round, whoever plays them.")
 @click.option("--rounds", type=click.IntRange(min=0), default=10, help="Go on until the run has this many rounds.")
@@ -67,7 +69,7 @@ def command(**options: Any) -> None:
     from selfplay.rundir.layout import RunLayout, inference_twin
     from selfplay.rundir.lock import hold
 
-    options["workers"] = options["workers"] or _cores(options)
+    options["workers"] = _cores(options) if options["workers"] == AUTO else options["workers"]
     request = RunRequest(
         data=options["data"],
         model=options["model"],
@@ -118,6 +120,8 @@ def _assignments(options: dict[str, Any]) -> Any:
     per_worker, per_round = options["games_per_worker"], options["games_per_round"]
     if per_worker and per_round:
         raise UsageError("give --games-per-worker or --games-per-round, not both")
+    if per_worker and not options["workers"]:
+        raise UsageError("without workers, say how many games a round has: --games-per-round")
     selfplay: dict[str, int] = {}
     if per_worker or per_round:
         selfplay["games_per_round"] = per_round or per_worker * options["workers"]

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -93,8 +94,8 @@ class Coordinator:
         self._events = EventLog(run.layout.events)
         self._rules = load_rules(run.settings.game.name)
         self._models = ModelsOnDisk(run.layout)
-        self._playing = PlayingModels(run.layout, self._models, is_gated=run.settings.selfplay.gate > 0)
-        identity = RunIdentity.of(run.settings, self._rules, self._playing.fingerprint)
+        self._playing = PlayingModels(run.layout, self._models, run.settings.selfplay)
+        identity = RunIdentity.of(run.settings, self._rules, self._playing.plays)
         self._intake = Intake(run.layout, identity, events=self._events, say=say)
         self._collector = self._intake.collector
         self._upkeep = Upkeep(run.layout, run.model, events=self._events, say=say)
@@ -106,6 +107,7 @@ class Coordinator:
         self._diagnostics = Diagnostics()
         self._last_event = 0.0
         self._last_listing = 0.0
+        self._begun, self._began = 0, 0.0  # the round that is played, and since when
 
     def work(self) -> None:
         """Go on until the run has its rounds; children are gone when this returns or raises."""
@@ -201,31 +203,24 @@ class Coordinator:
 
     def _publish(self, number: int) -> None:
         """The twin first: workers read the twin, people look at the checkpoint. Raises `ModelDamaged`."""
-        self._playing.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
+        self._models.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
         source = self._champion_after(number)
         write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
         write_atomically(self._run.model, source.read_bytes())
 
     def _play(self, number: int, games: int) -> None:
         status = self.status
-        status.first_round = status.first_round or number
+        self._begin_playing(number, games)
         status.round, status.phase = number, "playing"
-        status.games_total = self._run.settings.selfplay.games_per_round
-        self._events.add(event_types.Playing(round=number, games=games))
-        self._crew.begin_round(self._options.workers)
-        before = self._champion_after(number - 1)
-        plays = str(before if self._run.settings.selfplay.device == "cuda" else inference_twin(before))
-        model = {"model": plays, "fingerprint": self._playing.fingerprint(number - 1), "reads": [plays]}
-        started = time.monotonic()
         while not self._collector.is_complete(number):
-            self._crew.hand_out(number, lambda: self._collector.missing(number), model)
-            status.games_done = self._collector.found(number)
+            self._hand_out(number)
             status.phase_share = status.games_done / status.games_total
-            self._follow(started)
+            self._follow()
         status.games_done, all_there = status.games_total, time.monotonic()
         while self._crew.is_awaited(number) and time.monotonic() - all_there < DONE_SECONDS:
-            self._follow(started)
+            self._follow()
         self._crew.let_go(number)
+        self._begun = 0
         games_there = self._intake.games_of(number)
         self._events.add(
             event_types.Played(
@@ -245,6 +240,33 @@ class Coordinator:
         if status.total("games"):
             self._events.add(status.as_event())
             self._say(status.played_line())
+
+    def _begin_playing(self, number: int, games: int) -> None:
+        """Say that a round is begun, of which so many games are missing; it may have been, while the last was trained."""
+        if self._begun == number:
+            return
+        self._begun, self._began = number, time.monotonic()
+        self.status.first_round = self.status.first_round or number
+        self.status.games_total = self._run.settings.selfplay.games_per_round
+        self._events.add(event_types.Playing(round=number, games=games))
+        self._crew.begin_round(self._options.workers)
+
+    def _hand_out(self, number: int) -> None:
+        """Keep workers at the games of a round."""
+        player = self._playing.player(number)
+        assert player is not None, "the plan decides that first"
+        model = self._layout.model(player)
+        plays = str(model if self._run.settings.selfplay.device == "cuda" else inference_twin(model))
+        what = {"model": plays, "fingerprint": self._playing.plays(number), "reads": [plays]}
+        self._crew.hand_out(number, lambda: self._collector.missing(number), what)
+        self.status.games_done = self._collector.found(number)
+
+    def _play_ahead(self, number: int) -> None:
+        """One look at the workers, who play a round while the one before it is trained."""
+        self._hand_out(number)
+        self._look_for_files()
+        self.status.round_seconds = time.monotonic() - self._began
+        self._report()
 
     def _evaluate(self, number: int) -> None:
         fingerprint, contest = self._models.fingerprint(number), self._evaluations.contest(number)
@@ -272,7 +294,7 @@ class Coordinator:
         """What comes of a contest after round `number`, played by all workers."""
         status, results = self.status, self._crew.results
         status.round, status.phase, status.phase_share = number, phase, 0.0
-        self._crew.begin_round(self._options.workers, trains=False)
+        self._crew.begin_round(max(1, self._options.workers), trains=False)  # contests are never played elsewhere
         what = {"contest": msgspec.to_builtins(contest), "reads": contest.models}
         while len(results) < contest.items:
             self._crew.hand_out(number, lambda: [item for item in range(contest.items) if item not in results], what)
@@ -289,21 +311,28 @@ class Coordinator:
         assert champion is not None, "the plan decides that first"
         return self._layout.model(champion)
 
-    def _follow(self, started: float) -> None:
+    def _follow(self) -> None:
         """One look at the children and what they wrote, while a round is played."""
         self._crew.take_all()
         self._crew.restart()
+        self._look_for_files()
+        self.status.round_seconds = time.monotonic() - self._began
+        self._report()
+
+    def _look_for_files(self) -> None:
         self._crew.something_landed |= self._bell.rang()
         if self._is_time_to_list():
             self._sweep()
-        self.status.round_seconds = time.monotonic() - started
-        self._report()
 
     def _train(self, number: int) -> None:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
+        meanwhile, ahead = self._report, number + 1
+        if self._run.settings.selfplay.lag and ahead <= self._options.rounds:
+            self._begin_playing(ahead, len(self._collector.missing(ahead)))
+            meanwhile = partial(self._play_ahead, ahead)
         self._note_training(
-            self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=self._report)
+            self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=meanwhile)
         )
 
     def _lap(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
 from selfplay.games.registry import rules_files
 from selfplay.rundir.event_types import Died, Recovering, Straggling
 from selfplay.rundir.events import EventLog
+from selfplay.worker.process import WorkerSetup
 
 WORKER_SERVICE = "selfplay.worker.process:make_worker"
 TRAINER_SERVICE = "selfplay.training.process:make_trainer"
@@ -54,13 +55,14 @@ class Crew:
         self._asked: tuple[Message, str] | None = None  # what the trainer was asked, and its last answer's event
         self._slowest_seconds: float | None = None  # task of this round that is done
         self._straggling: set[str] = set()  # workers whose games others play too
+        self._wanted = 0  # workers of this round, the first ones
         self._is_ending = False
 
     # --- playing ---------------------------------------------------------------------------------------------
 
     def begin_round(self, workers: int, *, trains: bool = True) -> None:
         """See that so many workers are there, and the trainer, so that it is ready when the games are."""
-        self._slowest_seconds = None
+        self._slowest_seconds, self._wanted = None, workers
         self.results.clear()
         if trains:
             self._start_trainer()
@@ -70,15 +72,8 @@ class Crew:
         for number in range(workers):
             name = f"worker_{number}"
             if name not in self._workers:
-                setup = {
-                    "game": settings.game.name,
-                    "out": str(self._run.layout.worker(number)),
-                    "seed": settings.selfplay.seed,
-                    "device": settings.selfplay.device,
-                    "search": msgspec.to_builtins(settings.search),
-                    "worker": msgspec.to_builtins(settings.worker),
-                    "reads": rules_files(settings.game.name),
-                }
+                setup = msgspec.to_builtins(WorkerSetup.of(settings, self._run.layout.worker(number)))
+                setup["reads"] = rules_files(settings.game.name)
                 self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
                 self._supervisor.start(name, WORKER_SERVICE, setup)
 
@@ -91,7 +86,8 @@ class Crew:
                 worker is idle.
             what: the rest of a worker's task: `model` and `fingerprint`, or `contest`; and the files that it `reads`.
         """
-        idle = [each for each in self._workers.values() if each.state == "idle" and self._engine.is_ready(each.name)]
+        wanted = list(self._workers.values())[: self._wanted]
+        idle = [each for each in wanted if each.state == "idle" and self._engine.is_ready(each.name)]
         if not idle:
             return
         missing, under_way = list_missing(), self._under_way(number)

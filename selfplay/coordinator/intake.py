@@ -49,7 +49,7 @@ class Intake:
             self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
             self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
         for number, files in Counter(number for _, number in sweep.waiting).items():
-            self._say(f"{files} batch files wait for the model of round {number} that played them, which is not there")
+            self._say(f"{files} batch files of round {number} wait for the model that played them, which is not there")
         for game in sweep.games:
             if game.id[0] not in rounds_trained:
                 self._games.setdefault(game.id[0], RoundOfGames()).count(game)

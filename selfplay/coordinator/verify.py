@@ -17,18 +17,17 @@ import numpy as np
 
 from selfplay.config import settings_of_run
 from selfplay.errors import ModelError, RunError
-from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.network.card import ModelCard, check_game, read_onnx_card
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout, inference_twin
-from selfplay.samples.batch_file import GameRecord, read_batch
+from selfplay.samples.batch_file import read_batch
 from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
 from selfplay.settings import Settings
-from selfplay.worker.lockstep import Lockstep
-from selfplay.worker.process import load_network
+from selfplay.worker.process import WorkerSetup
+from selfplay.worker.replay import Replay, Replayer, difference
 
 
 @dataclass
@@ -65,14 +64,14 @@ def verify(layout: RunLayout, *, replay: float, seed: int) -> Iterator[str | Rep
         yield f"models: {number}/{numbers[-1]}"
         _check_model(layout, number, rules, cards, report)
     report.rounds = len(numbers)
-    playing = PlayingModels(layout, ModelsOnDisk(layout), is_gated=settings.selfplay.gate > 0)
+    playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
 
-    def model_of_round(number: int) -> str | None:
-        champion = playing.champion(number)
-        return cards[champion].fingerprint if champion in cards else None
+    def player_of_round(number: int) -> str | None:
+        player = playing.player(number)
+        return cards[player].fingerprint if player in cards else None
 
     places: dict[GameId, Path] = {}
-    identity = RunIdentity.of(settings, rules, model_of_round)
+    identity = RunIdentity.of(settings, rules, player_of_round)
     yield from _check_batches(layout, identity, places, report, trained=max(cards, default=0))
     if replay > 0.0 and places:
         yield from _replay(layout, settings, playing, _chosen(places, replay, seed), report)
@@ -122,9 +121,7 @@ def _check_batches(
         yield f"batch files: {looked_at}/{len(files)}"
         sweep = collector.sweep()
         report.problems += [f"{rejected.path}: {rejected.reason}" for rejected in sweep.rejected]
-        report.problems += [
-            f"{path}: the model of round {number} that played it is not there" for path, number in sweep.waiting
-        ]
+        report.problems += [f"{path}: the model that played it is not there" for path, _ in sweep.waiting]
         report.files += len(sweep.accepted) + len(sweep.copies)
         places |= {game.id: path for game in sweep.games}
         if sweep.games_copied:
@@ -148,43 +145,18 @@ def _replay(
     layout: RunLayout, settings: Settings, playing: PlayingModels, chosen: dict[GameId, Path], report: Report
 ) -> Iterator[str]:
     """Play the chosen games again from their seeds."""
-    rules = load_rules(settings.game.name)
+    replayer = Replayer(WorkerSetup.of(settings, layout.root))
     for number in sorted({round_number for round_number, _ in chosen}):
         wanted = {game: path for (round_number, game), path in chosen.items() if round_number == number}
-        champion = playing.champion(number - 1)
-        assert champion is not None, "games of a round whose model is not decided are not taken in"
-        network, _ = load_network(inference_twin(layout.model(champion)), device=settings.selfplay.device)
-        evaluator = CachedEvaluator(network, actions=rules.info.num_actions, positions=settings.worker.cache_positions)
-        lockstep = Lockstep(
-            rules,
-            evaluator,
-            settings.search,
-            slots=min(settings.worker.games_side_by_side(settings.selfplay.device), len(wanted)),
-            run_seed=settings.selfplay.seed,
-            round_number=number,
-        )
+        player = playing.player(number)
+        assert player is not None, "games of a round whose model is not decided are not taken in"
         filed = {game.number: game for path in set(wanted.values()) for game in read_batch(path).games}
-        for played in lockstep.play(list(wanted)):
+        model = inference_twin(layout.model(player))
+        task = Replay(model=str(model), fingerprint=str(playing.plays(number)), round=number, games=[*wanted])
+        for played in replayer.play(task):
             if played is not None:
                 report.replayed += 1
-                if difference := _difference(filed[played.number], played):
+                if found := difference(filed[played.number], played):
                     place = wanted[played.number]
-                    report.problems.append(f"{place}: game {played.number} of round {number} {difference}")
+                    report.problems.append(f"{place}: game {played.number} of round {number} {found}")
                 yield f"replaying: {report.replayed}/{len(chosen)} games"
-
-
-def _difference(filed: GameRecord, played: GameRecord) -> str:
-    """Where a game differs from its replay, in words; empty where it does not."""
-    if filed == played:
-        return ""
-    for ply, (there, again) in enumerate(zip(filed.moves, played.moves, strict=False)):
-        if there != again:
-            return f"differs from its replay at ply {ply}: move {there} on file, {again} played"
-        for what, of_file, of_play in (
-            ("visits", filed.policies[ply], played.policies[ply]),
-            ("value", filed.values[ply], played.values[ply]),
-            ("simulations", filed.simulations[ply], played.simulations[ply]),
-        ):
-            if of_file != of_play:
-                return f"differs from its replay at ply {ply}: {what} {of_file} on file, {of_play} played"
-    return f"differs from its replay in length: {len(filed.moves)} moves on file, {len(played.moves)} played"

@@ -1,4 +1,5 @@
-"""Which round's model plays: the newest one, or, in a run with a gate, the newest that won against the one before.
+"""Which round's model plays: the newest one, or, in a run with a gate, the newest that won against the one before; in a
+run with a lag, as it stood a round earlier.
 
 As in AlphaGo Zero (Silver et al. 2017, Methods: Evaluator), which AlphaZero left out. The verdict on each round lies
 in `data/gates/round_0007.json`; what plays a round is a function of these files.
@@ -15,6 +16,7 @@ from selfplay.errors import RunError
 from selfplay.files import ensure_directory, read_file, write_atomically
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
+from selfplay.settings import SelfPlaySettings
 
 FORMAT, VERSION = "selfplay-gate", 1
 MOST_BYTES = 1 << 16
@@ -43,15 +45,25 @@ class PlayingModels:
     Args:
         layout: the run's.
         models: its models.
-        is_gated: whether rounds have to win to play.
+        settings: whether rounds have to win to play, and how old the model is that plays.
     """
 
-    def __init__(self, layout: RunLayout, models: ModelsOnDisk, *, is_gated: bool) -> None:
-        self._layout, self._models, self._is_gated = layout, models, is_gated
+    def __init__(self, layout: RunLayout, models: ModelsOnDisk, settings: SelfPlaySettings) -> None:
+        self._layout, self._models = layout, models
+        self._is_gated, self._lag = settings.gate > 0, settings.lag
         self._champions: dict[int, int] = {0: 0}
 
+    def player(self, number: int) -> int | None:
+        """The round whose model plays the games of round `number`; None where that is not decided yet."""
+        return self.champion(max(0, number - 1 - self._lag))
+
+    def plays(self, number: int) -> str | None:
+        """Its fingerprint; None where the model is not there, or not decided. Raises as `ModelsOnDisk`."""
+        player = self.player(number)
+        return None if player is None else self._models.fingerprint(player)
+
     def champion(self, number: int) -> int | None:
-        """The round whose model plays the games after round `number`; None where that is not decided yet.
+        """Of the rounds up to `number`, the one whose model is to play; None where that is not decided yet.
 
         Raises `RunError` where a verdict cannot be read.
         """
@@ -63,11 +75,6 @@ class PlayingModels:
             gate = read_gate(self._layout, each)
             self._champions[each] = each if gate.is_passed else self._champions[each - 1]
         return self._champions[number]
-
-    def fingerprint(self, number: int) -> str | None:
-        """The fingerprint of that model; None where it is not there, or not decided. Raises as `ModelsOnDisk`."""
-        champion = self.champion(number)
-        return None if champion is None else self._models.fingerprint(champion)
 
     def first_undecided(self, rounds: set[int]) -> int | None:
         """The first of these rounds, from 1 on without a break, whose verdict is not there."""

@@ -34,17 +34,17 @@ class RunIdentity:
     search: SearchSettings
     seed: int
     games_per_round: int
-    model_of_round: Callable[[int], str | None]  # round -> fingerprint of its model, None = not there
+    player_of_round: Callable[[int], str | None]  # round -> fingerprint of the model that plays it, None = not there
 
     @classmethod
-    def of(cls, settings: Settings, rules: Rules, model_of_round: Callable[[int], str | None]) -> RunIdentity:
+    def of(cls, settings: Settings, rules: Rules, player_of_round: Callable[[int], str | None]) -> RunIdentity:
         """The identity that a run's settings give."""
         return cls(
             rules=rules,
             search=settings.search,
             seed=settings.selfplay.seed,
             games_per_round=settings.selfplay.games_per_round,
-            model_of_round=model_of_round,
+            player_of_round=player_of_round,
         )
 
 
@@ -74,7 +74,7 @@ class Sweep:
     games: list[CheckedGame] = field(default_factory=list)  # new ones, in order of file and place
     accepted: list[Path] = field(default_factory=list)
     copies: list[Path] = field(default_factory=list)  # all of whose games were there already, in other files
-    waiting: list[tuple[Path, int]] = field(default_factory=list)  # for the model of that round
+    waiting: list[tuple[Path, int]] = field(default_factory=list)  # of that round, for the model that plays it
     rejected: list[Rejected] = field(default_factory=list)
     games_copied: int = 0  # games that were there already, in another file
 
@@ -93,13 +93,13 @@ class BatchCollector:
         self._identity = identity
         self._found: Counter[int] = Counter()  # games that are there, by round
         self._seen: set[Path] = set()
-        self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> its round
+        self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> their round
 
     def sweep(self) -> Sweep:
         """Take in what is new. Files that were rejected count as unseen, so that a replayed one is read again; those
         whose model is not there wait for it, since a lost model is trained again to the same bytes.
 
-        Raises what `model_of_round` raises; nothing counts as taken in then.
+        Raises what `player_of_round` raises; nothing counts as taken in then.
         """
         return self._sweep(self._unseen())
 
@@ -125,7 +125,7 @@ class BatchCollector:
 
     def _unseen(self) -> list[Path]:
         """Files to look into."""
-        there = {number for number in set(self._waiting.values()) if self._identity.model_of_round(number) is not None}
+        there = {number for number in set(self._waiting.values()) if self._identity.player_of_round(number) is not None}
         left_alone = {path for path, number in self._waiting.items() if number not in there}
         return [path for path in self._list_files() if path not in self._seen and path not in left_alone]
 
@@ -133,11 +133,10 @@ class BatchCollector:
         self._waiting.pop(path, None)
         try:
             batch = read_batch(path)
-            if self._check_header(batch):
-                games = self._check_games(batch)
-            else:
-                self._waiting[path] = batch.round - 1
-                sweep.waiting.append((path, batch.round - 1))
+            games = self.judge(batch)
+            if games is None:
+                self._waiting[path] = batch.round
+                sweep.waiting.append((path, batch.round))
                 return
         except BatchError as error:
             sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
@@ -160,6 +159,11 @@ class BatchCollector:
         """Numbers of the games of a round that are not there yet."""
         return [n for n in range(self._identity.games_per_round) if (round_number, n) not in self.games]
 
+    def judge(self, batch: Batch) -> list[CheckedGame] | None:
+        """The games of a batch, each of which agrees with itself, the rules, the run and the games that are there; None
+        where its round's model is not there to judge it by. Raises `BatchError`. Nothing is taken in."""
+        return self._check_games(batch) if self._check_header(batch) else None
+
     def _check_games(self, batch: Batch) -> list[CheckedGame]:
         games = [self._check_game(batch.round, record) for record in batch.games]
         if not games:
@@ -174,7 +178,7 @@ class BatchCollector:
     def _check_header(self, batch: Batch) -> bool:
         """Whether all can be judged: whether the model is there. Raises `BatchError` for what is not of this run."""
         identity, info = self._identity, self._identity.rules.info
-        model = identity.model_of_round(batch.round - 1)
+        model = identity.player_of_round(batch.round)
         expected = {
             "game": (batch.game, info.name),
             "rules": (batch.rules, info.rules_hash),

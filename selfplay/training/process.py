@@ -63,8 +63,8 @@ class TrainerService:
         self._layout = RunLayout(Path(setup.data))
         self._rules = load_rules(setup.settings.game.name)
         models = ModelsOnDisk(self._layout)
-        playing = PlayingModels(self._layout, models, is_gated=setup.settings.selfplay.gate > 0)
-        identity = RunIdentity.of(setup.settings, self._rules, playing.fingerprint)
+        playing = PlayingModels(self._layout, models, setup.settings.selfplay)
+        identity = RunIdentity.of(setup.settings, self._rules, playing.plays)
         self._trainer: Trainer | None = None
         self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
 

@@ -72,17 +72,26 @@ def serve(address: Address, *, say: Callable[[str], None], begin: str = "/") -> 
 
     Raises `UsageError` where the address cannot be had.
     """
-    import uvicorn
     from fastapi import FastAPI
     from nicegui import ui
+
+    outer = FastAPI(openapi_url=None)
+    ui.add_css((resources.files("selfplay") / "web" / "style.css").read_text("utf-8"), shared=True)
+    ui.run_with(outer, title="selfplay", favicon="♟️", dark=None, tailwind=False, show_welcome_message=False)
+    serve_app(outer, address, say=lambda port, token: say(_welcome(address, port, token, begin)))
+
+
+def serve_app(app: App, address: Address, *, say: Callable[[int, str | None], None]) -> None:
+    """Serve an ASGI application to whom the address lets in, until Ctrl-C; `say` gets port and token once it listens.
+
+    Raises `UsageError` where the address cannot be had.
+    """
+    import uvicorn
 
     access = address.access()
     listening = _bind(address)
     port = listening.getsockname()[1]
-    outer = FastAPI(openapi_url=None)
-    ui.add_css((resources.files("selfplay") / "web" / "style.css").read_text("utf-8"), shared=True)
-    ui.run_with(outer, title="selfplay", favicon="♟️", dark=None, tailwind=False, show_welcome_message=False)
-    guarded: App = Guard(outer, access, cookie=f"selfplay_{port}")  # cookies are shared by all ports of a host
+    guarded: App = Guard(app, access, cookie=f"selfplay_{port}")  # cookies are shared by all ports of a host
     config = uvicorn.Config(
         guarded,
         log_level="warning",
@@ -93,7 +102,7 @@ def serve(address: Address, *, say: Callable[[str], None], begin: str = "/") -> 
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
-    say(_welcome(address, port, access.token, begin))
+    say(port, access.token)
     uvicorn.Server(config).run(sockets=[listening])
 
 

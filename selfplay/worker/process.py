@@ -32,7 +32,7 @@ from selfplay.machine import resident_megabytes
 from selfplay.network.card import ModelCard, check_game
 from selfplay.samples.batch_file import BatchHeader
 from selfplay.samples.writer import WorkerDataWriter
-from selfplay.settings import SearchSettings, WorkerSettings
+from selfplay.settings import SearchSettings, Settings, WorkerSettings
 from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.referee import Referee
 
@@ -58,6 +58,18 @@ class WorkerSetup(msgspec.Struct, frozen=True, kw_only=True):
     device: str  # "cpu" or "cuda"
     search: SearchSettings
     worker: WorkerSettings
+
+    @classmethod
+    def of(cls, settings: Settings, out: Path) -> WorkerSetup:
+        """What a run's settings say of a worker that writes to the folder `out`."""
+        return cls(
+            game=settings.game.name,
+            out=str(out),
+            seed=settings.selfplay.seed,
+            device=settings.selfplay.device,
+            search=settings.search,
+            worker=settings.worker,
+        )
 
 
 def make_worker(settings: Message) -> Worker:

@@ -14,6 +14,7 @@ from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels, read_gate
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import read_batch
+from selfplay.settings import SelfPlaySettings
 
 WITH_MATCHES = [
     *["--set=evaluation.every=2", "--match-games=10", "--set=evaluation.positions=20"],
@@ -142,4 +143,4 @@ def test_a_damaged_verdict_says_what_to_do(tmp_path, content):
     layout.gates.mkdir()
     layout.gate(1).write_text(content)
     with pytest.raises(RunError, match=r"round_0001\.json: .*delete it, and its match is played again"):
-        PlayingModels(layout, ModelsOnDisk(layout), is_gated=True).champion(1)
+        PlayingModels(layout, ModelsOnDisk(layout), SelfPlaySettings(gate=0.55)).champion(1)

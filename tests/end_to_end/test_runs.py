@@ -8,10 +8,12 @@ from perfect import mistakes
 from runs import SMALL_CONNECT4, TICTACTOE, games_of, info, train
 
 from selfplay.arena.player import open_model
+from selfplay.coordinator.verify import Report, verify
 from selfplay.network.card import read_onnx_card
 from selfplay.rundir.event_types import Batch, Playing, Progress, Started, Stopped, Trained
 from selfplay.rundir.events import EventReader
 from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import read_batch
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -33,6 +35,31 @@ def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path, method):
         train([*SMALL_CONNECT4, "--workers", str(workers), *speed], folder)
         fingerprints.add(info(folder)["fingerprint"])
     assert len(fingerprints) == 1
+
+
+def test_a_round_that_is_played_while_the_last_one_is_trained_is_the_same_for_everybody(tmp_path):
+    """With a lag of one, rounds 1 and 2 are played by the untrained model, round 3 by that of round 1."""
+    fingerprints = set()
+    for folder, steps in ((tmp_path / "one", ["4"]), (tmp_path / "three", ["2", "4"])):
+        for rounds in steps:
+            lagged = [*TICTACTOE, "--set", "selfplay.lag=1", "--rounds", rounds]
+            train([*lagged, "--workers", "1" if folder.name == "one" else "3"], folder)
+        fingerprints.add(info(folder)["fingerprint"])
+        layout, players = RunLayout(folder / "data"), {}
+        for path in layout.batch_files():
+            batch = read_batch(path)
+            players[batch.round] = batch.model
+        models = [read_onnx_card(layout.model(number).with_suffix(".onnx")).fingerprint for number in range(3)]
+        assert [players[number] for number in (1, 2, 3, 4)] == [models[0], models[0], models[1], models[2]]
+        began = [type(event) for event in EventReader(layout.events) if isinstance(event, Playing | Trained)]
+        assert began[:3] == [Playing, Playing, Trained], "the second round is begun before the first is trained"
+        assert verify_all(layout) == []
+    assert len(fingerprints) == 1
+
+
+def verify_all(layout):
+    """What is wrong with a run, a third of its games played again."""
+    return [found for found in verify(layout, replay=0.3, seed=0) if isinstance(found, Report)][-1].problems
 
 
 def test_another_seed_is_another_run(finished_run, tmp_path):

@@ -51,8 +51,8 @@ def header_of(rules, round_number=1, model="m0", search=None):
     )  # fmt: skip
 
 
-def identity_of(rules, model_of_round={0: "m0", 1: "m1"}.get):
-    return RunIdentity(rules=rules, search=SEARCH, seed=SEED, games_per_round=GAMES, model_of_round=model_of_round)
+def identity_of(rules, player_of_round={1: "m0", 2: "m1"}.get):
+    return RunIdentity(rules=rules, search=SEARCH, seed=SEED, games_per_round=GAMES, player_of_round=player_of_round)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def changed(content, old, new):
     return body + mark + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
 
 
-def collector_of(folder, rules, *model_of_round):
-    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules, *model_of_round))
+def collector_of(folder, rules, *player_of_round):
+    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules, *player_of_round))
 
 
 # --- the format --------------------------------------------------------------------------------------------------
@@ -315,14 +315,14 @@ def test_batches_of_another_model_or_round_are_rejected(folder, tictactoe, games
 
 
 def test_batches_wait_for_a_model_that_is_not_there(folder, tictactoe):
-    models = {0: "m0", 1: "m1"}
+    models = {1: "m0", 2: "m1"}
     games = played(tictactoe, range(GAMES), 3)
     path = write(folder, tictactoe, games, round_number=3, model="m2")
     collector = collector_of(folder, tictactoe, models.get)
     sweep = collector.sweep()
-    assert (sweep.games, sweep.rejected, sweep.waiting) == ([], [], [(path, 2)])
+    assert (sweep.games, sweep.rejected, sweep.waiting) == ([], [], [(path, 3)])
     assert collector.sweep() == Sweep()
-    models[2] = "m2"
+    models[3] = "m2"
     assert len(collector.sweep().games) == len(games)
     assert collector.missing(3) == []
 
@@ -330,15 +330,15 @@ def test_batches_wait_for_a_model_that_is_not_there(folder, tictactoe):
 def test_a_sweep_that_meets_a_damaged_model_takes_nothing_in(folder, tictactoe, games):
     damaged = [True]
 
-    def model_of_round(number):
-        if number == 1 and damaged:
+    def player_of_round(number):
+        if number == 2 and damaged:
             raise ModelDamaged(folder / "round_0001.pt", "flipped")
-        return f"m{number}"
+        return f"m{number - 1}"
 
     write(folder, tictactoe, games)
     later = played(tictactoe, range(GAMES), 2)
     write(folder, tictactoe, later, "worker_1/batch_r0002_g000000.json", round_number=2, model="m1")
-    collector = collector_of(folder, tictactoe, model_of_round)
+    collector = collector_of(folder, tictactoe, player_of_round)
     with pytest.raises(ModelDamaged):
         collector.sweep()
     assert len(collector.missing(1)) == len(games)
