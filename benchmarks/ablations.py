@@ -42,6 +42,7 @@ from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.batch_file import read_batch
 from selfplay.samples.collector import RunIdentity
@@ -128,14 +129,15 @@ def bfloat16(layout: RunLayout, games: int) -> dict[str, Any]:
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
     rounds = max(layout.rounds_with_models())
-    identity = RunIdentity.of(settings, rules, ModelsOnDisk(layout).fingerprint)
+    playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
+    identity = RunIdentity.of(settings, rules, playing.plays)
     found: dict[str, Any] = {}
     evaluators = {}
     for precision in ("bfloat16", "float32"):
         start = load_checkpoint(layout.model(0))
         training = msgspec.structs.replace(settings.training, precision=precision)
         trainer = Trainer(replace(start, settings=msgspec.structs.replace(settings, training=training)), rules.info)
-        pool = TrainingDataPool(layout.batch_files, identity, settings.training)
+        pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training)
         pool.collect()
         losses, began = [], time.perf_counter()
         for number in range(1, rounds + 1):

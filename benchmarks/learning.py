@@ -42,6 +42,7 @@ from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import network_shape
 from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet
 from selfplay.rundir.facts import ModelsOnDisk
+from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import GameRecord, read_batch
 from selfplay.samples.collector import RunIdentity
@@ -252,9 +253,9 @@ def networks(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = settings_of_run(layout.settings)
     rules, newest = load_rules(settings.game.name), max(layout.rounds_with_models())
     sets = test_sets(arguments.positions, rules, arguments.data)
-    pool = TrainingDataPool(
-        layout.batch_files, RunIdentity.of(settings, rules, ModelsOnDisk(layout).fingerprint), settings.training
-    )
+    playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
+    identity = RunIdentity.of(settings, rules, playing.plays)
+    pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training)
     pool.collect()
     window = pool.window(newest)
     found = {}

@@ -22,9 +22,9 @@ GAMES_PER_FILE = 10
 
 def write_games(folder: Path, rules: Rules, search: SearchSettings, *, positions: int) -> int:
     """Files of round 1 of a run with seed 0, with at least so many positions; the number of games."""
-    info, rng = rules.info, np.random.default_rng(0)
+    info = rules.info
     header = BatchHeader(game=info.name, rules=info.rules_hash, model="", round=1, search=msgspec.to_builtins(search))
-    games = [_random_game(rules, search.simulations, rng) for _ in range(DIFFERENT)]
+    games = random_games(rules, search.simulations)
     number, found = 0, 0
     folder.mkdir(parents=True)
     while found < positions:
@@ -36,6 +36,12 @@ def write_games(folder: Path, rules: Rules, search: SearchSettings, *, positions
             number += 1
         (folder / f"batch_r0001_g{number:08d}.json").write_bytes(encode_batch(header, batch))
     return number
+
+
+def random_games(rules: Rules, simulations: int) -> list[GameRecord]:
+    """A thousand, with number and seed 0."""
+    rng = np.random.default_rng(0)
+    return [_random_game(rules, simulations, rng) for _ in range(DIFFERENT)]
 
 
 def _random_game(rules: Rules, simulations: int, rng: np.random.Generator) -> GameRecord:

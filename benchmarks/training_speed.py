@@ -85,7 +85,7 @@ def measure_pool(positions: int) -> dict[str, Any]:
         settings = Settings(selfplay=SelfPlaySettings(games_per_round=games))
         files = sorted(Path(folder).glob("worker_0/*.json"))
         whole = msgspec.structs.replace(settings.training, window_start=2 * positions)
-        pool = TrainingDataPool(lambda: files, RunIdentity.of(settings, rules, lambda _: ""), whole)
+        pool = TrainingDataPool(lambda: lambda: files, RunIdentity.of(settings, rules, lambda _: ""), whole)
         megabytes = sum(file.stat().st_size for file in files) / 1e6
         before, start = resident_megabytes(), time.perf_counter()
         pool.collect()

@@ -18,6 +18,8 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,10 @@ def by_games(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _the_same(listed: Callable[[], list[Path]]) -> Callable[[], list[Path]]:
+    return listed
+
+
 def by_window(folder: Path) -> list[dict[str, Any]]:
     """Connect Four: reading a window of so many positions from its files."""
     rules, rows = load_rules("connect4"), []
@@ -190,8 +196,8 @@ def by_window(folder: Path) -> list[dict[str, Any]]:
         games = write_games(folder / str(positions), rules, Settings().search, positions=positions)
         settings = Settings(selfplay=SelfPlaySettings(games_per_round=games))
         training = msgspec.structs.replace(settings.training, window_start=2 * positions)
-        files = sorted((folder / str(positions)).iterdir())
-        pool = TrainingDataPool(lambda files=files: files, RunIdentity.of(settings, rules, lambda _: ""), training)  # type: ignore[misc]  # mypy has no type for a lambda's default
+        listed = partial(list, sorted((folder / str(positions)).iterdir()))
+        pool = TrainingDataPool(partial(_the_same, listed), RunIdentity.of(settings, rules, lambda _: ""), training)
         start = time.perf_counter()
         pool.collect()
         window = pool.window(1)

@@ -128,7 +128,7 @@ class Workshop:
         """As the coordinator does: nothing comes out, at most the file is rejected."""
         path = self._layout.worker(0) / "batch_r0001_g000000.json"
         path.write_bytes(content)
-        identity = RunIdentity.of(SETTINGS, self._rules, lambda number: "f" * 64 if number == 0 else None)
+        identity = RunIdentity.of(SETTINGS, self._rules, lambda number: "f" * 64 if number == 1 else None)
         sweep = BatchCollector(lambda: [path], identity).sweep()
         assert len(sweep.accepted) + len(sweep.rejected) + len(sweep.waiting) == 1
 

@@ -46,6 +46,7 @@ from selfplay.games.registry import load_rules, rules_files
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.rundir.listing import NewBatches
 from selfplay.rundir.lock import holder
 from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, decode_batch, encode_batch
 from selfplay.samples.collector import BatchCollector, RunIdentity
@@ -114,7 +115,7 @@ class Host:
         self._models = ModelsOnDisk(layout)
         self._playing = PlayingModels(layout, self._models, self._settings.selfplay)
         identity = RunIdentity.of(self._settings, self._rules, self._playing.plays)
-        self._collector = BatchCollector(layout.batch_files, identity)
+        self._collector = BatchCollector(NewBatches(layout), identity)
         self._ledger = Ledger(care.patience_seconds)
         self._checker = Checker(WorkerSetup.of(self._settings, layout.root), layout.logs)
         self._round = 0  # the open one; 0 = nothing is to be played

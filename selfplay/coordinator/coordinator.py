@@ -53,6 +53,7 @@ from selfplay.samples.collector import RunIdentity
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 LEAST_LISTING_SECONDS = 1.0  # between two looks while all workers play
 EVENT_SECONDS = 2.0  # between two progress events
+FEW_WORKERS = 200  # with more, progress events are rarer, since each tells of every worker
 FINISH_SECONDS = 10.0  # that work in hand has to come to an end when the run is interrupted
 DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
 
@@ -242,7 +243,7 @@ class Coordinator:
             self._say(status.played_line())
 
     def _begin_playing(self, number: int, games: int) -> None:
-        """Say that a round is begun, of which so many games are missing; it may have been, while the last was trained."""
+        """Say that a round is begun, of which so many games are missing; unless it is already, beside a training."""
         if self._begun == number:
             return
         self._begun, self._began = number, time.monotonic()
@@ -377,6 +378,6 @@ class Coordinator:
         status = self.status
         status.seconds_left = status.estimate_seconds_left(time.monotonic() - self._session_started)
         self._show(status)
-        if time.monotonic() - self._last_event >= EVENT_SECONDS:
+        if time.monotonic() - self._last_event >= EVENT_SECONDS * max(1.0, self._options.workers / FEW_WORKERS):
             self._last_event = time.monotonic()
             self._events.add(status.as_event())

@@ -9,6 +9,7 @@ from selfplay.coordinator.diagnostics import RoundOfGames
 from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.layout import RunLayout
+from selfplay.rundir.listing import NewBatches
 from selfplay.samples.collector import BatchCollector, RunIdentity, Sweep, quarantine
 
 
@@ -25,7 +26,7 @@ class Intake:
     def __init__(
         self, layout: RunLayout, identity: RunIdentity, *, events: EventLog, say: Callable[[str], None]
     ) -> None:
-        self.collector = BatchCollector(layout.batch_files, identity)
+        self.collector = BatchCollector(NewBatches(layout), identity)
         self._layout, self._events, self._say = layout, events, say
         self._games: dict[int, RoundOfGames] = {}  # that are there, by round; of rounds that are not trained yet
 

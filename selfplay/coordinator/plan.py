@@ -5,6 +5,7 @@ Knows no files, no processes, no clock.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from selfplay.samples.batch_file import GAMES_PER_FILE
@@ -138,10 +139,11 @@ def straggling(
     if slowest_seconds is None:
         return None
     limit = max(LEAST_STRAGGLING_SECONDS, 2.0 * slowest_seconds)
-    for place, attempt in sorted(enumerate(attempts), key=lambda item: -item[1].seconds):
-        first = next((game for game in missing if game in attempt.games), None)
-        copies = sum(first in other.games for other in attempts)
-        if attempt.seconds > limit and first is not None and copies == 1:
+    late = [(place, attempt) for place, attempt in enumerate(attempts) if attempt.seconds > limit]
+    for place, attempt in sorted(late, key=lambda item: -item[1].seconds):
+        at = bisect_left(missing, attempt.games.start)
+        first = missing[at] if at < len(missing) and missing[at] < attempt.games.stop else None
+        if first is not None and sum(first in other.games for other in attempts) == 1:
             start = first - (first - attempt.games.start) % GAMES_PER_FILE
             return place, range(start, attempt.games.stop)
     return None

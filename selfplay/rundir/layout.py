@@ -89,12 +89,7 @@ class RunLayout:
 
     def batch_files(self) -> list[Path]:
         """Batch files of all workers, in an order that depends on their names alone."""
-        return [
-            folder / name
-            for folder in self.worker_folders()
-            for name in sorted(_names(folder))
-            if name.startswith("batch_") and name.endswith(".json")
-        ]
+        return [folder / name for folder in self.worker_folders() for name in batch_names(_names(folder))]
 
     def rounds_with_models(self) -> list[int]:
         """Rounds whose checkpoint and inference twin are both there."""
@@ -113,6 +108,11 @@ def worker_names(names: Iterable[str]) -> list[str]:
     """Those of the names that are a worker's folder, in order of number."""
     found = [name for name in names if re.fullmatch(r"worker_\d+", name)]
     return sorted(found, key=lambda name: int(name.removeprefix("worker_")))
+
+
+def batch_names(names: Iterable[str]) -> list[str]:
+    """Those of the names that are a batch file's, sorted."""
+    return sorted(name for name in names if name.startswith("batch_") and name.endswith(".json"))
 
 
 def whole_rounds(names: Iterable[str]) -> list[int]:

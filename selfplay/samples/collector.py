@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class BatchCollector:
     """Reads each batch file once.
 
     Args:
-        list_files: names all batch files there are, in a fixed order.
+        list_files: names batch files, in a fixed order; over its calls each one that there is, once or more often.
         identity: what they must agree with.
     """
 
@@ -93,6 +94,7 @@ class BatchCollector:
         self._identity = identity
         self._found: Counter[int] = Counter()  # games that are there, by round
         self._seen: set[Path] = set()
+        self._coming: dict[Path, None] = {}  # to be looked into
         self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> their round
 
     def sweep(self) -> Sweep:
@@ -101,14 +103,15 @@ class BatchCollector:
 
         Raises what `player_of_round` raises; nothing counts as taken in then.
         """
-        return self._sweep(self._unseen())
+        self._look_for_new()
+        return self._sweep([*self._coming])
 
     def sweeps(self) -> Iterator[Sweep]:
         """As `sweep`, some files at a time: a run with a million positions has more games than one wants to hold as
         they stand in the files."""
-        unseen = self._unseen()
-        for first in range(0, len(unseen), FILES_AT_ONCE):
-            yield self._sweep(unseen[first : first + FILES_AT_ONCE])
+        self._look_for_new()
+        while self._coming:
+            yield self._sweep([*islice(self._coming, FILES_AT_ONCE)])
 
     def _sweep(self, paths: list[Path]) -> Sweep:
         sweep = Sweep()
@@ -121,13 +124,16 @@ class BatchCollector:
                 del self.games[game.id]
                 self._found[game.id[0]] -= 1
             raise
+        for path in paths:
+            del self._coming[path]
         return sweep
 
-    def _unseen(self) -> list[Path]:
-        """Files to look into."""
+    def _look_for_new(self) -> None:
+        """Note files to look into: unseen ones, and those that waited for a model that is there now."""
         there = {number for number in set(self._waiting.values()) if self._identity.player_of_round(number) is not None}
-        left_alone = {path for path, number in self._waiting.items() if number not in there}
-        return [path for path in self._list_files() if path not in self._seen and path not in left_alone]
+        self._coming |= {path: None for path, number in self._waiting.items() if number in there}
+        new = (path for path in self._list_files() if path not in self._seen and path not in self._waiting)
+        self._coming |= dict.fromkeys(new)
 
     def _take_in(self, path: Path, sweep: Sweep) -> None:
         self._waiting.pop(path, None)

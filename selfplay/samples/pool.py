@@ -57,15 +57,17 @@ class TrainingDataPool:
     """Holds what was played so far; `collect` takes in what landed since.
 
     Args:
-        list_files: names all batch files there are, in a fixed order.
+        listing: makes what names batch files (`collector.py`), anew where all of them are to be read again.
         identity: what they must agree with.
         settings: size of the replay window.
     """
 
-    def __init__(self, list_files: Callable[[], list[Path]], identity: RunIdentity, settings: TrainingSettings) -> None:
-        self._list_files = list_files
+    def __init__(
+        self, listing: Callable[[], Callable[[], list[Path]]], identity: RunIdentity, settings: TrainingSettings
+    ) -> None:
+        self._listing = listing
         self._identity = identity
-        self._collector = BatchCollector(list_files, identity)
+        self._collector = BatchCollector(listing(), identity)
         self._rules = identity.rules
         self._settings = settings
         self._landed: dict[GameId, Positions] = {}  # since the last window
@@ -103,7 +105,7 @@ class TrainingDataPool:
         first = newest_games(lengths, window_size(total, self._settings))
         chosen = ids[first:]
         if any(game not in self._places and game not in self._landed for game in chosen):  # an older round, let go
-            self._collector = BatchCollector(self._list_files, self._identity)
+            self._collector = BatchCollector(self._listing(), self._identity)
             self._landed, self._places = {}, {}
             self.collect()
             return self.window(round_number)

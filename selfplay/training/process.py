@@ -17,6 +17,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_c
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
+from selfplay.rundir.listing import NewBatches
 from selfplay.samples.ahead import ahead
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import Samples, TrainingDataPool
@@ -66,7 +68,7 @@ class TrainerService:
         playing = PlayingModels(self._layout, models, setup.settings.selfplay)
         identity = RunIdentity.of(setup.settings, self._rules, playing.plays)
         self._trainer: Trainer | None = None
-        self._pool = TrainingDataPool(self._layout.batch_files, identity, setup.settings.training)
+        self._pool = TrainingDataPool(partial(NewBatches, self._layout), identity, setup.settings.training)
 
     def finish(self) -> None:
         """A round that is being trained is the work in hand."""

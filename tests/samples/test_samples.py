@@ -199,7 +199,7 @@ def test_the_window_holds_only_what_was_searched(folder, tictactoe, full_share):
     games = sorted((game for game in lockstep.play(range(GAMES)) if game), key=lambda game: game.number)
     write(folder, tictactoe, games, search=msgspec.to_builtins(search))
     identity = dataclasses.replace(identity_of(tictactoe), search=search)
-    pool = TrainingDataPool(lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings())
+    pool = TrainingDataPool(lambda: lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings())
     assert pool.collect() == GAMES
     window = pool.window(1)
     searched = sum(bool(policy) for game in games for policy in game.policies)
@@ -425,7 +425,7 @@ def test_the_window_takes_whole_games_from_the_newest_on():
 
 def pool_of(folder, rules, **settings):
     listing = lambda: sorted(folder.glob("worker_*/batch_*.json"))  # noqa: E731
-    return TrainingDataPool(listing, identity_of(rules), TrainingSettings(**{"batch_size": 32, **settings}))
+    return TrainingDataPool(lambda: listing, identity_of(rules), TrainingSettings(**{"batch_size": 32, **settings}))
 
 
 def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_older_round(folder, tictactoe, games):
