@@ -196,7 +196,7 @@ def by_window(folder: Path) -> list[dict[str, Any]]:
         games = write_games(folder / str(positions), rules, Settings().search, positions=positions)
         settings = Settings(selfplay=SelfPlaySettings(games_per_round=games))
         training = msgspec.structs.replace(settings.training, window_start=2 * positions)
-        listed = partial(list, sorted((folder / str(positions)).iterdir()))
+        listed: Callable[[], list[Path]] = partial(list, sorted((folder / str(positions)).iterdir()))
         pool = TrainingDataPool(partial(_the_same, listed), RunIdentity.of(settings, rules, lambda _: ""), training)
         start = time.perf_counter()
         pool.collect()
