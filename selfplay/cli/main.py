@@ -28,6 +28,7 @@ COMMANDS = {
     "info": "What a model is: game, round, fingerprint, size.",
     "show": "Show games of a batch file, move by move.",
     "verify": "Check every file of a run, and play some of its games again.",
+    "plan": "What a run will cost in time, cores and bytes.",
     "bench": "Measure this machine: serial against parallel training.",
     "serve": "Let other machines play games for a run.",
     "contribute": "Play games for a run on another machine.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from selfplay.config import (
     differences,
     from_tree,
     merged,
+    parse_assignments,
     preset,
     read_toml,
     settings_of_run,
@@ -86,6 +88,18 @@ def open_run(request: RunRequest) -> OpenRun:
     else:
         _check_published(request.model, layout)
     return OpenRun(layout, settings, request.model, initial, is_new, training)
+
+
+def settings_as_run(game: str, preset_name: str | None, config: Path | None, assignments: Sequence[str]) -> Settings:
+    """The settings that a new run of a game would have on this machine; nothing is made.
+
+    Raises `UsageError` for unknown or impossible settings.
+    """
+    spec = resolve_spec(game)
+    base = preset(preset_name) if preset_name else settings_for(spec)
+    overlays = [read_toml(config) if config else {}, parse_assignments(tuple(assignments))]
+    settings = from_tree(merged(base, *overlays, {"game": {"name": spec}}), where="settings")
+    return _resolved(settings, load_rules(spec).info)[0]
 
 
 def _new_settings(request: RunRequest) -> tuple[Settings, Path | None]:
