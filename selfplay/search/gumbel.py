@@ -144,9 +144,15 @@ class Gumbel:
         """The best of the actions that were visited most (where the root is solved, one that leads there), and the
         improved policy [A], as shares of TARGET_SUM."""
         weights = np.empty(tree.visits.shape[2], np.float32)
-        target_at_root(tree, game, self.constants, weights)
-        action = int(final_choice(tree, game, self.constants))
+        action = int(decide_at_root(tree, game, self.constants, weights))
         return Decision(action, np.rint(TARGET_SUM * weights).astype(np.int32))
+
+
+@kernel
+def decide_at_root(tree: Any, game: int, constants: Any, weights: Any) -> int:
+    """Write the target [A]; the action to play. In one call, since each has to take the tree's arrays apart."""
+    target_at_root(tree, game, constants, weights)
+    return int(final_choice(tree, game, constants))
 
 
 @kernel

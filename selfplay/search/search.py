@@ -15,7 +15,7 @@ import numpy.typing as npt
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, is_solved, leave_root, root_value
+from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value
 from selfplay.settings import SearchSettings
 
 IDLE = -1
@@ -160,10 +160,11 @@ class Search:
         """Move on to the position that a visited action leads to; where the game ends there, stay."""
         simulator = self._simulator
         made = -int(self._visits_before[slot])
-        value, visits, outcome, to_move, nodes, kept_visits = leave_root(simulator.tree, slot, action, self._kept)
+        left = leave_root(simulator.tree, slot, action, self._kept)
+        value, visits, outcome, to_move, nodes, kept_visits, is_solved = left
         made += visits
         if outcome == ONGOING:
-            reuse = self.method.reuses_tree or is_solved(simulator.tree, slot)
+            reuse = self.method.reuses_tree or is_solved
             states, kept = simulator.states[slot], self._kept[: nodes if reuse else 1]
             states[: len(kept)] = states.take(kept)
             if reuse:

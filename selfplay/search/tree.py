@@ -221,21 +221,22 @@ def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) 
 
 
 @kernel
-def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int, int]:
+def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int, int, bool]:
     """Move on to the root's child by a visited action, unless the game ends there.
 
     Returns the value and visits of the root that was left, the child's outcome (seen by the player who moves there)
-    and player to move, how many nodes stay, and how many visits of the new root; `kept` as in `reroot`.
+    and player to move, how many nodes stay, how many visits the new root has and whether it is solved; `kept` as in
+    `reroot`.
     """
     value, visits = root_value(tree, game), root_visits(tree, game)
     mover, child = tree.to_move[game, 0], tree.child[game, 0, action]
     to_move = tree.to_move[game, child]
     if tree.terminal[game, child]:
         result = int(tree.value[game, child])
-        return value, visits, result if to_move == mover else -result, to_move, 0, 0
+        return value, visits, result if to_move == mover else -result, to_move, 0, 0, True
     tree.noise[game] = 0.0
     nodes = reroot(tree, game, action, kept)
-    return value, visits, ONGOING, to_move, nodes, root_visits(tree, game)
+    return value, visits, ONGOING, to_move, nodes, root_visits(tree, game), is_solved(tree, game)
 
 
 @kernel
