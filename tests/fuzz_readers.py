@@ -68,6 +68,7 @@ with _instrumented():
     from selfplay.samples import batch_file
     from selfplay.samples.batch_file import BatchHeader, encode_batch
     from selfplay.samples.collector import BatchCollector, RunIdentity
+    from selfplay.samples.index import KnownFile, KnownGame, RoundIndex, known_files
     from selfplay.settings import NetworkSettings, SearchSettings, SelfPlaySettings, Settings
     from selfplay.worker.lockstep import Lockstep
 
@@ -118,6 +119,7 @@ class Workshop:
             "onnx-sealed": Target([twin[: -len(sealed(b""))]], lambda content: self.read_onnx(sealed(content))),
             "settings": Target([to_toml(SETTINGS, heading="fuzzed").encode()], self.read_settings),
             "settings-values": Target(seed, self.read_settings_with_strange_values),
+            "index": Target([self._whole_index()], self.read_index),
             "events": Target([self._whole_log()], self.read_events),
             "events-values": Target(seed, self.read_events_with_strange_values),
         }
@@ -131,6 +133,21 @@ class Workshop:
         identity = RunIdentity.of(SETTINGS, self._rules, lambda number: "f" * 64 if number == 1 else None)
         sweep = BatchCollector(lambda: [path], identity).sweep()
         assert len(sweep.accepted) + len(sweep.rejected) + len(sweep.waiting) == 1
+
+    def read_index(self, content: bytes) -> None:
+        """As the coordinator does: what cannot be used is left aside, and the file is read."""
+        index, path = self._layout.index(1), self._layout.worker(0) / "batch_r0001_g000000.json"
+        index.parent.mkdir(exist_ok=True)
+        index.write_bytes(content)
+        path.write_bytes(self._batch)
+        identity = RunIdentity.of(SETTINGS, self._rules, lambda number: "f" * 64 if number == 1 else None)
+        sweep = BatchCollector(lambda: [path], identity, known=known_files([index], self._layout.root)).sweep()
+        assert sweep.games or sweep.known or sweep.rejected or sweep.waiting
+
+    def _whole_index(self) -> bytes:
+        game = KnownGame(0, 9, "0" * 32)
+        files = [KnownFile("worker_0/batch_r0001_g000000.json", len(self._batch), 0, [game])]
+        return msgspec.json.encode(RoundIndex(round=1, model="f" * 64, files=files))
 
     def read_sealed_batch(self, body: bytes) -> None:
         self.read_batch(batch_file._sealed(body))
@@ -336,7 +353,7 @@ def _fuzz_apart(name: str, inputs: int, seed: int) -> str:
 SHARES = {
     "batch": 20, "batch-sealed": 20, "batch-values": 10, "checkpoint": 3, "checkpoint-pickle": 4,
     "checkpoint-values": 1, "onnx": 10, "onnx-sealed": 6, "settings": 10, "settings-values": 6, "events": 8,
-    "events-values": 2,
+    "events-values": 2, "index": 4,
 }  # fmt: skip
 
 

@@ -172,7 +172,7 @@ class Contribution:
                 f"the host has selfplay {card.version} (protocol {card.protocol}), this machine {__version__} "
                 f"(protocol {PROTOCOL}): install its version"
             )
-        game = self._game(card)
+        game = game_of(card, self._folder, trusts_rules=self._offer.trusts_rules)
         rules = load_rules(game)
         if rules.info.rules_hash != card.rules:
             raise UsageError(
@@ -195,20 +195,6 @@ class Contribution:
                 if refused.status == 409 and self._host.get("/v1/newest", Newest) == newest:
                     raise
         self._say(f"playing {card.game} for {self._offer.url.partition('?')[0]}")
-
-    def _game(self, card: RunCard) -> str:
-        """The spec of the game here."""
-        if not card.source:
-            return card.game
-        if not self._offer.trusts_rules:
-            raise UsageError(
-                f"the rules of {card.game} come with the run: Python code of whoever runs the host, which would run "
-                "here. Add --trust-rules if you trust them"
-            )
-        name, _, rest = card.game.partition(":")
-        path = self._folder / Path(name).name
-        path.write_text(card.source)
-        return f"{path}:{rest}"
 
     def _wait_for_model(self) -> Newest:
         while not (newest := self._host.get("/v1/newest", Newest)).round:
@@ -298,6 +284,24 @@ class Contribution:
         self._start(name)
         if (task := self._tasks[name]) is not None:
             self._engine.send(name, msgspec.to_builtins(task))
+
+
+def game_of(card: RunCard, folder: Path, *, trusts_rules: bool) -> str:
+    """The spec of a run's game on this machine; rules that come with the run are put into the folder.
+
+    Raises `UsageError` where they are not trusted.
+    """
+    if not card.source:
+        return card.game
+    if not trusts_rules:
+        raise UsageError(
+            f"the rules of {card.game} come with the run: Python code of whoever runs the host, which would run here. "
+            "Add --trust-rules if you trust them"
+        )
+    name, _, rest = card.game.partition(":")
+    path = folder / Path(name).name
+    path.write_text(card.source)
+    return f"{path}:{rest}"
 
 
 def _is_passing(error: BaseException) -> bool:

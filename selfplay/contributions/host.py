@@ -50,6 +50,7 @@ from selfplay.rundir.listing import NewBatches
 from selfplay.rundir.lock import holder
 from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, decode_batch, encode_batch
 from selfplay.samples.collector import BatchCollector, RunIdentity
+from selfplay.samples.index import known_files
 from selfplay.samples.writer import batch_name
 from selfplay.worker.process import WorkerSetup
 
@@ -115,7 +116,8 @@ class Host:
         self._models = ModelsOnDisk(layout)
         self._playing = PlayingModels(layout, self._models, self._settings.selfplay)
         identity = RunIdentity.of(self._settings, self._rules, self._playing.plays)
-        self._collector = BatchCollector(NewBatches(layout), identity)
+        known = known_files(layout.indexes(), layout.root)
+        self._collector = BatchCollector(NewBatches(layout), identity, known=known)
         self._ledger = Ledger(care.patience_seconds)
         self._checker = Checker(WorkerSetup.of(self._settings, layout.root), layout.logs)
         self._round = 0  # the open one; 0 = nothing is to be played

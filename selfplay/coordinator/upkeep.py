@@ -42,6 +42,7 @@ class Upkeep:
         sweep_leftovers(layout.models, of="round_*")
         sweep_leftovers(layout.evaluations, of="round_*")
         sweep_leftovers(layout.gates, of="round_*")
+        sweep_leftovers(layout.index(0).parent, of="round_*")
         sweep_leftovers(layout.quarantine, of="*.reason.txt")
         for folder in layout.worker_folders():
             sweep_leftovers(folder, of="batch_*")

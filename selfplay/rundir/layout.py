@@ -6,6 +6,7 @@ data/events.jsonl                        what happened, append only
 data/models/round_0007.pt  .onnx         the model of each round, and its inference twin
 data/evaluations/round_0007.json         matches of a round's model, and its mistakes
 data/gates/round_0007.json               whether it plays from then on, in runs with a gate
+data/index/round_0007.json               what is known of a round's batch files
 data/worker_3/batch_r0007_g000120.json   games of round 7 from number 120 on
 data/quarantine/                         what could not be read, each with a .reason.txt beside it
 data/logs/worker_3.log                   what a child process printed
@@ -57,6 +58,15 @@ class RunLayout:
     @property
     def gates(self) -> Path:
         return self.root / "gates"
+
+    def index(self, round_number: int) -> Path:
+        """What is known of a round's batch files."""
+        return self.root / "index" / f"round_{round_number:04d}.json"
+
+    def indexes(self) -> list[Path]:
+        """All such files that are there."""
+        folder = self.root / "index"
+        return [folder / name for name in sorted(_names(folder)) if re.fullmatch(r"round_\d+\.json", name)]
 
     def gate(self, round_number: int) -> Path:
         """The verdict on a round's model, in runs with a gate."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -20,7 +21,15 @@ from selfplay.config import OLDER
 from selfplay.errors import BatchError
 from selfplay.files import write_atomically
 from selfplay.games.game import Advanced, Rules, States
-from selfplay.samples.batch_file import Batch, GameRecord, check_game_record, game_seed, read_batch
+from selfplay.samples.batch_file import (
+    Batch,
+    GameRecord,
+    check_game_record,
+    game_seed,
+    plies_to_learn,
+    read_batch,
+)
+from selfplay.samples.index import Known, KnownFile, KnownGame
 from selfplay.settings import SearchSettings, Settings
 
 GameId = tuple[int, int]  # (round, number)
@@ -59,6 +68,10 @@ class CheckedGame:
     states: States  # [plies] before each move
     known: Advanced  # [plies] what the rules say of them
 
+    def as_known(self) -> KnownGame:
+        """What an index says of it."""
+        return KnownGame(self.id[1], len(plies_to_learn(self.record)), self.digest.hex())
+
 
 @dataclass(frozen=True)
 class Rejected:
@@ -78,6 +91,8 @@ class Sweep:
     waiting: list[tuple[Path, int]] = field(default_factory=list)  # of that round, for the model that plays it
     rejected: list[Rejected] = field(default_factory=list)
     games_copied: int = 0  # games that were there already, in another file
+    known: dict[GameId, tuple[Path, int]] = field(default_factory=dict)  # new ones that were not read: file, positions
+    entries: list[Known] = field(default_factory=list)  # of files that were read, all of whose games are new
 
 
 class BatchCollector:
@@ -86,9 +101,17 @@ class BatchCollector:
     Args:
         list_files: names batch files, in a fixed order; over its calls each one that there is, once or more often.
         identity: what they must agree with.
+        known: files that need not be read again, as long as they are as they were.
     """
 
-    def __init__(self, list_files: Callable[[], list[Path]], identity: RunIdentity) -> None:
+    def __init__(
+        self,
+        list_files: Callable[[], list[Path]],
+        identity: RunIdentity,
+        *,
+        known: Mapping[Path, Known] = MappingProxyType({}),
+    ) -> None:
+        self._known = dict(known)
         self.games: dict[GameId, bytes] = {}  # every game that is there, with a digest of its record
         self._list_files = list_files
         self._identity = identity
@@ -119,10 +142,10 @@ class BatchCollector:
             for path in paths:
                 self._take_in(path, sweep)
         except BaseException:
-            self._seen.difference_update(sweep.accepted, sweep.copies)
-            for game in sweep.games:
-                del self.games[game.id]
-                self._found[game.id[0]] -= 1
+            self._seen.difference_update(sweep.accepted, sweep.copies, (path for path, _ in sweep.known.values()))
+            for id in [*(game.id for game in sweep.games), *sweep.known]:
+                del self.games[id]
+                self._found[id[0]] -= 1
             raise
         for path in paths:
             del self._coming[path]
@@ -137,13 +160,18 @@ class BatchCollector:
 
     def _take_in(self, path: Path, sweep: Sweep) -> None:
         self._waiting.pop(path, None)
+        if self._take_in_known(path, sweep):
+            return
         try:
+            status = path.stat()
             batch = read_batch(path)
             games = self.judge(batch)
             if games is None:
                 self._waiting[path] = batch.round
                 sweep.waiting.append((path, batch.round))
                 return
+        except FileNotFoundError:
+            return
         except BatchError as error:
             sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
             return
@@ -152,6 +180,27 @@ class BatchCollector:
         (sweep.accepted if new else sweep.copies).append(path)
         sweep.games += new
         sweep.games_copied += len(games) - len(new)
+        if len(new) == len(games):
+            name, number = f"{path.parent.name}/{path.name}", batch.round
+            entry = KnownFile(name, status.st_size, status.st_mtime_ns, [game.as_known() for game in games])
+            sweep.entries.append(Known(entry, number, batch.model))
+
+    def _take_in_known(self, path: Path, sweep: Sweep) -> bool:
+        """Take in the games of a file without reading it, if it is known and as it was; whether that was so."""
+        known = self._known.pop(path, None)
+        if known is None or known.model != self._identity.player_of_round(known.round):
+            return False
+        games = {(known.round, game.number): game for game in known.file.games}
+        try:
+            if not known.still_holds(path) or any(id in self.games for id in games):  # copies are looked into
+                return False
+        except OSError:
+            return False
+        self.games |= {id: bytes.fromhex(game.digest) for id, game in games.items()}
+        self._found[known.round] += len(games)
+        self._seen.add(path)
+        sweep.known |= {id: (path, game.positions) for id, game in games.items()}
+        return True
 
     def found(self, round_number: int) -> int:
         """How many games of a round are there."""

@@ -8,7 +8,7 @@ H × W board, A actions, S symmetries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from selfplay.errors import BatchError
 from selfplay.games.symmetry import tables
-from selfplay.samples.batch_file import plies_to_learn
-from selfplay.samples.collector import BatchCollector, GameId, RunIdentity
+from selfplay.samples.batch_file import plies_to_learn, read_batch
+from selfplay.samples.collector import BatchCollector, CheckedGame, GameId, RunIdentity
+from selfplay.samples.index import Known
 from selfplay.samples.positions import Positions, dense, joined, piece, positions_of, sparse
 from selfplay.samples.weights import merge_duplicates, position_weights
 from selfplay.samples.window import newest_games, window_size
@@ -60,14 +61,21 @@ class TrainingDataPool:
         listing: makes what names batch files (`collector.py`), anew where all of them are to be read again.
         identity: what they must agree with.
         settings: size of the replay window.
+        known: gives files that need not be read before the window needs them.
     """
 
     def __init__(
-        self, listing: Callable[[], Callable[[], list[Path]]], identity: RunIdentity, settings: TrainingSettings
+        self,
+        listing: Callable[[], Callable[[], list[Path]]],
+        identity: RunIdentity,
+        settings: TrainingSettings,
+        *,
+        known: Callable[[], Mapping[Path, Known]] = dict,
     ) -> None:
-        self._listing = listing
+        self._listing, self._known = listing, known
         self._identity = identity
-        self._collector = BatchCollector(listing(), identity)
+        self._collector = BatchCollector(listing(), identity, known=known())
+        self._files: dict[GameId, Path] = {}  # of games that were not read yet
         self._rules = identity.rules
         self._settings = settings
         self._landed: dict[GameId, Positions] = {}  # since the last window
@@ -82,10 +90,31 @@ class TrainingDataPool:
         before = len(self._lengths)
         for sweep in self._collector.sweeps():
             for game in sweep.games:
-                self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
-                self._plies[game.id] = plies_to_learn(game.record).astype(np.uint16)
-                self._lengths[game.id] = len(self._plies[game.id])
+                self._land(game)
+            self._lengths |= {id: positions for id, (_, positions) in sweep.known.items()}
+            self._files |= {id: path for id, (path, _) in sweep.known.items()}
         return len(self._lengths) - before
+
+    def _land(self, game: CheckedGame) -> None:
+        """Hold a game's positions."""
+        self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
+        self._plies[game.id] = plies_to_learn(game.record).astype(np.uint16)
+        self._lengths[game.id] = len(self._plies[game.id])
+
+    def _read(self, games: list[GameId]) -> None:
+        """Read those of the games that were not needed before. Raises `BatchError` for a file that has changed."""
+        wanted = {game for game in games if game in self._files}
+        for path in sorted({self._files.pop(game) for game in wanted}):
+            try:
+                found = self._collector.judge(read_batch(path))
+            except BatchError as error:
+                raise BatchError(
+                    f"{error}; it was good when the run's index was written: delete the folder `index` of the run and "
+                    "start again, and its games are played again"
+                ) from None
+            for game in found or []:
+                if game.id in wanted:
+                    self._land(game)
 
     def window(self, round_number: int) -> Window:
         """The replay window as it stands when `round_number` is trained.
@@ -104,9 +133,10 @@ class TrainingDataPool:
         total = sum(lengths)
         first = newest_games(lengths, window_size(total, self._settings))
         chosen = ids[first:]
+        self._read([game for game in chosen if game not in self._places and game not in self._landed])
         if any(game not in self._places and game not in self._landed for game in chosen):  # an older round, let go
-            self._collector = BatchCollector(self._listing(), self._identity)
-            self._landed, self._places = {}, {}
+            self._collector = BatchCollector(self._listing(), self._identity, known=self._known())
+            self._landed, self._places, self._files = {}, {}, {}
             self.collect()
             return self.window(round_number)
         new = sum(length for game, length in zip(ids, lengths, strict=True) if game[0] == round_number)

@@ -35,6 +35,7 @@ from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.listing import NewBatches
 from selfplay.samples.ahead import ahead
 from selfplay.samples.collector import RunIdentity
+from selfplay.samples.index import known_files
 from selfplay.samples.pool import Samples, TrainingDataPool
 from selfplay.settings import Settings
 from selfplay.training.recovery import Recovery
@@ -68,7 +69,12 @@ class TrainerService:
         playing = PlayingModels(self._layout, models, setup.settings.selfplay)
         identity = RunIdentity.of(setup.settings, self._rules, playing.plays)
         self._trainer: Trainer | None = None
-        self._pool = TrainingDataPool(partial(NewBatches, self._layout), identity, setup.settings.training)
+        self._pool = TrainingDataPool(
+            partial(NewBatches, self._layout),
+            identity,
+            setup.settings.training,
+            known=lambda: known_files(self._layout.indexes(), self._layout.root),
+        )
 
     def finish(self) -> None:
         """A round that is being trained is the work in hand."""

@@ -12,11 +12,12 @@ import pytest
 from processes import ended
 from runs import SELFPLAY, TICTACTOE, command, games_of, info, wait_for
 
-from selfplay.contributions.client import Contribution, Offer
-from selfplay.contributions.protocol import PROTOCOL
+from selfplay.contributions.client import Contribution, Offer, game_of
+from selfplay.contributions.protocol import PROTOCOL, RunCard
 from selfplay.errors import RunError, UsageError
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import decode_batch, encode_batch
+from selfplay.settings import SearchSettings
 
 
 class Forger(Contribution):
@@ -104,3 +105,15 @@ def test_what_the_host_refuses(served):
 def test_addresses_that_cannot_be_are_clear_errors():
     with pytest.raises(UsageError, match="is no address of a host"):
         Contribution(Offer("example"), say=print)
+
+
+def test_rules_that_come_with_a_run_are_taken_only_where_they_are_trusted(tmp_path):
+    card = RunCard(
+        protocol=PROTOCOL, version="", game="mine.py:Mine", rules="", source="x = 1", seed=0, search=SearchSettings()
+    )
+    with pytest.raises(UsageError, match="Python code of whoever runs the host.*--trust-rules"):
+        game_of(card, tmp_path, trusts_rules=False)
+    assert game_of(card, tmp_path, trusts_rules=True) == f"{tmp_path}/mine.py:Mine"
+    assert (tmp_path / "mine.py").read_text() == "x = 1"
+    outside = msgspec.structs.replace(card, game="../../etc/mine.py:Mine")
+    assert game_of(outside, tmp_path, trusts_rules=True) == f"{tmp_path}/mine.py:Mine"

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from selfplay.errors import GameError, UsageError
-from selfplay.games.registry import load_rules, resolve_spec
+from selfplay.games.registry import load_rules, resolve_spec, rules_files
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,11 @@ class Mine(Game):
         infos.append(load_rules(f"{path}:Mine").info)
     assert infos[0].rules_hash == infos[1].rules_hash
     assert infos[0].encoding_hash != infos[1].encoding_hash
+
+
+def test_a_game_of_ones_own_has_a_file_whose_rules_are_the_same_anywhere(again, tmp_path):
+    (path,) = rules_files(again.info.spec)
+    (tmp_path / "toys.py").write_text(Path(path).read_text())
+    assert again.info.spec.startswith(path)
+    assert load_rules(f"{tmp_path}/toys.py:AgainGame").info.rules_hash == again.info.rules_hash
+    assert rules_files("hex:size=5") == []

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 
 import msgspec
 import numpy as np
@@ -27,6 +28,7 @@ from selfplay.samples.batch_file import (
 )
 from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
+from selfplay.samples.index import Known, RoundIndex, known_files, write_index
 from selfplay.samples.pool import TrainingDataPool
 from selfplay.samples.window import newest_games, window_size
 from selfplay.samples.writer import WorkerDataWriter, batch_name
@@ -523,3 +525,82 @@ def test_outcomes_are_seen_by_the_mover_where_players_move_twice(folder, again):
     assert any((again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games), (
         "the games must show a player moving twice"
     )
+
+
+# --- files that are known ----------------------------------------------------------------------------------------
+
+
+def index_of(folder, rules):
+    """What a collector that has read everything says of the files."""
+    entries = collector_of(folder, rules).sweep().entries
+    rounds = {}
+    for entry in entries:
+        rounds.setdefault((entry.round, entry.model), []).append(entry.file)
+    for (number, model), files in rounds.items():
+        write_index(folder / f"round_{number}.json", RoundIndex(round=number, model=model, files=files))
+    return known_files(sorted(folder.glob("round_*.json")), folder)
+
+
+def collector_with(known, folder, rules):
+    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules), known=known)
+
+
+def test_a_known_file_is_not_read_and_one_that_has_changed_is(folder, tictactoe, games):
+    path = write(folder, tictactoe, games)
+    known, there = index_of(folder, tictactoe), path.stat()
+    path.write_bytes(bytes(there.st_size))  # nobody would take this, who read it
+    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
+    collector = collector_with(known, folder, tictactoe)
+    sweep = collector.sweep()
+    assert (sweep.games, sweep.rejected) == ([], [])
+    assert len(sweep.known) == GAMES
+    assert collector.is_complete(1)
+
+    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns + 1))
+    assert collector_with(known, folder, tictactoe).sweep().rejected
+
+
+def test_what_is_known_of_another_model_or_of_copies_is_not_believed(folder, tictactoe, games):
+    write(folder, tictactoe, games)
+    known = index_of(folder, tictactoe)
+    foreign = {path: Known(each.file, each.round, "m7") for path, each in known.items()}
+    assert len(collector_with(foreign, folder, tictactoe).sweep().games) == GAMES
+    write(folder, tictactoe, games, "worker_1/batch_r0001_g000000.json")
+    sweep = collector_with(known, folder, tictactoe).sweep()
+    assert len(sweep.known) == GAMES
+    assert [path.parent.name for path in sweep.copies] == ["worker_1"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"format": "selfplay-index", "version": 9, "round": 1, "model": "", "files": []}']
+)
+def test_an_index_that_cannot_be_used_is_as_good_as_none(tmp_path, content):
+    (tmp_path / "round_1.json").write_bytes(content)
+    assert known_files([tmp_path / "round_1.json", tmp_path / "round_2.json"], tmp_path) == {}
+
+
+def test_the_window_is_the_same_with_known_files_which_are_read_only_as_far_as_it_reaches(folder, tictactoe, games):
+    settings = TrainingSettings(batch_size=32, window_start=30, window_slope=0.1)
+    first = write(folder, tictactoe, games)
+    write(folder, tictactoe, played(tictactoe, range(GAMES), 2), "worker_1/batch_2.json", round_number=2, model="m1")
+    listing = lambda: sorted(folder.glob("worker_*/batch_*.json"))  # noqa: E731
+    known = index_of(folder, tictactoe)
+    windows = []
+    for knowing in (dict, lambda: known):
+        pool = TrainingDataPool(lambda: listing, identity_of(tictactoe), settings, known=knowing)
+        assert pool.collect() == 2 * GAMES
+        windows.append(pool.window(2))
+    for one, other in zip(
+        (*windows[0].positions, windows[0].weight), (*windows[1].positions, windows[1].weight), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert windows[0].total_positions == windows[1].total_positions
+    assert first in pool._files.values(), "the first round's file was not needed"
+    assert pool.window(1).total_positions < windows[0].total_positions  # now it is
+    there = first.stat()
+    first.write_bytes(bytes(there.st_size))
+    os.utime(first, ns=(there.st_atime_ns, there.st_mtime_ns))
+    pool = TrainingDataPool(lambda: listing, identity_of(tictactoe), settings, known=lambda: known)
+    pool.collect()
+    with pytest.raises(BatchError, match="it was good when the run's index was written: delete the folder `index`"):
+        pool.window(1)
