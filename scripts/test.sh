@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All checks: lint, types, tests. The same on a laptop and in CI. Arguments go to pytest: scripts/test.sh -k search
+# All checks: lint, types, tests. Arguments go to pytest: scripts/test.sh -k search
+# scripts/test.sh --all also runs the slow tests (whole runs under fire, clusters, ranks), as CI does.
 set -euo pipefail
 
 # shellcheck source=scripts/environment.sh
@@ -14,4 +15,8 @@ echo "== lint" >&2
 echo "== types" >&2
 "$bin/mypy"
 echo "== tests" >&2
+if [ "${1:-}" = --all ]; then
+    shift
+    set -- -m "slow or not slow" "$@"
+fi
 "$bin/pytest" --numprocesses auto --maxprocesses 4 --dist worksteal "$@"

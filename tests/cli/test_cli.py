@@ -163,8 +163,8 @@ def test_a_position_is_analysed(model, tmp_path):
         (["play", "no.pt", "--web"], 1, "no such inference model"),
         (["play", "no.pt", "--web", "--token", "guess"], 1, "no such inference model"),
         (["train", "ches"], 2, 'unknown game "ches" (did you mean "chess"?)'),
-        (["train", "--workers", "0"], 2, "from 1 to 4096, or auto; found '0'"),
-        (["train", "--workers", "many"], 2, "from 1 to 4096, or auto; found 'many'"),
+        (["train", "--workers=-1"], 2, "from 0 to 4096, or auto; found '-1'"),
+        (["train", "--workers", "many"], 2, "from 0 to 4096, or auto; found 'many'"),
         (["train", "--games-per-worker", "0"], 2, "0 is not in the range"),
         (["train", "--games-per-round", "-5"], 2, "-5 is not in the range"),
         (["train", "--rounds", "-1"], 2, "-1 is not in the range"),
@@ -196,6 +196,7 @@ def test_show_lists_and_draws_games(tmp_path):
     assert json.loads(run("show", golden, "--game", 1, "--json", cwd=tmp_path))["number"] == 1
 
 
+@pytest.mark.slow
 def test_training_plans_are_compared_on_this_machine(tmp_path):
     plans = ("--plan", "serial:1", "--plan", "data:2", "--set", "training.batch_size=32")
     options = ("--batches", "2", "--turns", "2", "--json")

@@ -59,6 +59,7 @@ def contribute(url, name):
     return subprocess.Popen([SELFPLAY, "contribute", url, "--workers", "1", "--name", name], stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_the_same_bits_with_contributors_of_whom_one_is_killed_and_one_forges(served, undisturbed):
     folder, url, coordinator, lines = served
     with pytest.raises(RunError, match="nothing more is taken from you: its game .* differs from its replay"):

@@ -45,6 +45,7 @@ def test_rounds_in_turn_and_the_last_are_evaluated(evaluated):
     assert [msgspec.structs.replace(event, time=0.0) for event in logged] == found.as_events()
 
 
+@pytest.mark.slow
 def test_evaluations_are_the_same_whoever_plays_them_and_whenever(evaluated, tmp_path):
     """With one worker in this process; and where only the last round's is missing."""
     folder, _ = evaluated
@@ -58,6 +59,7 @@ def test_evaluations_are_the_same_whoever_plays_them_and_whenever(evaluated, tmp
     assert layout.evaluation(3).read_bytes() == other.evaluation(3).read_bytes()
 
 
+@pytest.mark.slow
 def test_models_do_not_depend_on_evaluations(evaluated, tmp_path):
     folder, _ = evaluated
     train([*TICTACTOE, "--workers", "2", "--match-games=0"], tmp_path)
@@ -101,6 +103,7 @@ def test_a_damaged_evaluation_says_what_to_do(tmp_path):
 GATED = ["--set", "selfplay.gate_games=10", "--set", "search.simulations=16"]
 
 
+@pytest.mark.slow
 def test_with_a_gate_only_rounds_that_win_play(tmp_path):
     """A gate that nobody passes: round 0 plays all rounds. One that everybody passes: the run is as without one."""
     train([*TICTACTOE, *GATED, "--set", "selfplay.gate=1"], tmp_path / "shut")
@@ -123,6 +126,7 @@ def test_with_a_gate_only_rounds_that_win_play(tmp_path):
     assert not free.gates.exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_a_gate_is_the_same_with_any_workers_and_after_crashes(tmp_path):
     arguments = [*TICTACTOE, *GATED, "--set", "selfplay.gate=0.5"]
     train([*arguments, "--workers", "1", "--engine", "inline"], tmp_path / "one")

@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from runs import SELFPLAY
 
 GUIDE = (Path(__file__).parents[2] / "TRAINING_GUIDE.md").read_text()
@@ -21,6 +22,7 @@ def run(command, folder):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_command_of_the_walk_does_what_it_says(tmp_path):
     said, programs = {}, 0
     for language, text in STEPS:

@@ -24,6 +24,7 @@ def test_workers_and_engine_do_not_change_a_bit(undisturbed, tmp_path, options):
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["puct", "gumbel"])
 def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path, method):
     """The preset has random openings, the solver and value targets that look ahead."""
@@ -37,6 +38,7 @@ def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path, method):
     assert len(fingerprints) == 1
 
 
+@pytest.mark.slow
 def test_a_round_that_is_played_while_the_last_one_is_trained_is_the_same_for_everybody(tmp_path):
     """With a lag of one, rounds 1 and 2 are played by the untrained model, round 3 by that of round 1."""
     fingerprints = set()
@@ -62,6 +64,7 @@ def verify_all(layout):
     return [found for found in verify(layout, replay=0.3, seed=0) if isinstance(found, Report)][-1].problems
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(finished_run, tmp_path):
     train([*TICTACTOE[:-1], "8", "--rounds", "1", "--workers", "2"], tmp_path)
     first = read_onnx_card(RunLayout(finished_run / "data").model(1).with_suffix(".onnx"))
@@ -69,6 +72,7 @@ def test_another_seed_is_another_run(finished_run, tmp_path):
     assert info(tmp_path)["round"] == first.round == 1
 
 
+@pytest.mark.slow
 def test_going_on_round_by_round_ends_in_the_same_bits(undisturbed, tmp_path):
     for rounds in ("1", "3"):
         train([*TICTACTOE, "--rounds", rounds, "--workers", "2"], tmp_path)
@@ -88,6 +92,7 @@ def test_changed_settings_and_other_games_are_refused(tmp_path):
     assert (tmp_path / "model.pt").read_bytes() == b"half a mod"
 
 
+@pytest.mark.slow
 def test_a_game_of_ones_own_is_trained_by_the_same_command(tmp_path):
     toys = Path(__file__).parents[1] / "toys.py"
     settings = ["--games-per-round", "20", "--rounds", "1", "--workers", "2", "--set", "search.simulations=8"]
@@ -107,6 +112,7 @@ def test_what_a_run_did_is_in_its_event_log(finished_run):
     assert len(events) == len(log.read_bytes().splitlines())
 
 
+@pytest.mark.slow
 def test_tictactoe_is_perfect_within_a_minute(tictactoe, tmp_path):
     """From every position that any play can reach, the agent's move keeps the game's result: it never loses to a
     perfect player, nor to any other. 25 rounds take 30 to 60 s on two cores."""
@@ -121,6 +127,7 @@ def test_scripts_are_sound_bash(script):
     subprocess.run(["bash", "-n", SCRIPTS / script], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SCRIPTS.parent / ".venv").exists(), reason="the scripts' environment is not set up here")
 def test_the_quick_script_passes():
     done = subprocess.run([SCRIPTS / "test_parallel.sh"], capture_output=True, text=True, check=False, timeout=300)

@@ -46,6 +46,8 @@ from selfplay.rundir.layout import RunLayout
 ROOT = Path(__file__).parents[2]
 BENCHMARK = ROOT / "benchmarks" / "crash_equivalence.py"
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_row_of_the_table_has_its_test_and_every_test_its_row():
     text = (ROOT / "PARALLEL_TRAINING.md").read_text()

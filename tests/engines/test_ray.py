@@ -15,6 +15,7 @@ from selfplay.errors import UsageError
 from selfplay.rundir.event_types import Died
 from selfplay.rundir.layout import RunLayout
 
+pytestmark = pytest.mark.slow
 SERVICE = "service_for_tests:make"
 NODE = {"object_store_memory": 100 << 20, "include_dashboard": False}
 

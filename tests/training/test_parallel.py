@@ -106,6 +106,7 @@ pytestmark = pytest.mark.usefixtures("no_rank_is_left")
 # --- equality ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "ranks"), [("data", 2), ("data", 4), ("pipeline", 2), ("pipeline", 4)])
 def test_a_step_on_ranks_equals_the_serial_step(connect4, shared, mode, ranks):
     """Equal shares, shares of different sizes (37 = 10 + 10 + 10 + 7), fewer groups than ranks, and odd weights."""
@@ -143,6 +144,7 @@ def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(conn
         torch.testing.assert_close(found, tensor, rtol=1e-4, atol=2e-5, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "ranks"), [("data", 4), ("pipeline", 2)])
 def test_a_round_trained_twice_with_the_same_plan_gives_the_same_bits(connect4, shared, tmp_path, mode, ranks):
     """In ranks that stay, and in fresh ones that go on from the file."""
@@ -275,6 +277,7 @@ def train_and_disturb(trainer, batches, signal_number):
     return reports
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signal_number", "reason"), [(signal.SIGKILL, "signal 9"), (signal.SIGSTOP, "hangs")])
 def test_a_killed_or_hung_rank_costs_a_restart_and_no_bit(shared, undisturbed, monkeypatch, signal_number, reason):
     monkeypatch.setattr(rank_group, "SILENCE_SECONDS", 3.0)
@@ -290,6 +293,7 @@ def test_a_killed_or_hung_rank_costs_a_restart_and_no_bit(shared, undisturbed, m
     assert trainer.checkpoint(round_number=1).card.fingerprint == fingerprint
 
 
+@pytest.mark.slow
 def test_a_rank_that_loops_for_ever_is_replaced(faulty, undisturbed, monkeypatch):
     monkeypatch.setattr(rank_group, "SHORTEST_PATIENCE_SECONDS", 3.0)
     batches, fingerprint = undisturbed
@@ -322,6 +326,7 @@ def test_out_of_memory_in_the_last_backward_pass_starts_again_with_smaller_group
     assert not trainer.checkpoint(round_number=1).trained["as_asked"]
 
 
+@pytest.mark.slow
 def test_ranks_that_keep_failing_are_done_without(connect4, settings, undisturbed, monkeypatch):
     """The same plan again, then serial: said, and written into the checkpoint."""
     monkeypatch.setattr(recovery, "ATTEMPTS_PER_PLAN", 2)
