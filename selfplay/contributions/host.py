@@ -19,17 +19,12 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import msgspec
 
 from selfplay import __version__
-from selfplay.config import settings_of_run
 from selfplay.contributions.checks import Checker, Suspect, Verdict
 from selfplay.contributions.ledger import Contributor, Ledger
 from selfplay.contributions.protocol import (
     MOST_BATCH_BYTES,
-    PROTOCOL,
     Alive,
     Job,
     Joined,
@@ -40,26 +35,16 @@ from selfplay.contributions.protocol import (
     RunCard,
     Wish,
 )
-from selfplay.errors import BatchError, RunError
-from selfplay.files import ensure_directory, read_file, write_atomically
-from selfplay.games.registry import load_rules, rules_files
-from selfplay.rundir.facts import ModelsOnDisk
-from selfplay.rundir.gates import PlayingModels
-from selfplay.rundir.layout import RunLayout, inference_twin
-from selfplay.rundir.listing import NewBatches
-from selfplay.rundir.lock import holder
-from selfplay.samples.batch_file import GAMES_PER_FILE, BatchHeader, GameRecord, decode_batch, encode_batch
-from selfplay.samples.collector import BatchCollector, RunIdentity
-from selfplay.samples.index import known_files
-from selfplay.samples.writer import batch_name
+from selfplay.contributions.run_folder import RunFolder
+from selfplay.errors import BatchError
+from selfplay.rundir.layout import RunLayout
+from selfplay.samples.batch_file import GameRecord, decode_batch
 from selfplay.worker.process import WorkerSetup
 
-FIRST_FOLDER = 10_000  # worker folders from this number on are contributors'
 PROBATION_BATCHES = 10  # of which one game each is played again
 MOST_MALFORMED = 5
 WAIT_SECONDS = 1.0  # before a contributor asks again
 LOOK_SECONDS = 0.5  # between two listings of the run's folder
-MOST_SOURCE_BYTES = 1 << 20
 
 
 @dataclass
@@ -105,57 +90,34 @@ class Host:
         say: Callable[[str], None],
         draw: random.Random | None = None,
     ) -> None:
-        if not layout.settings.exists():
-            raise RunError(
-                f"{layout.root} holds no run: it has no {layout.settings.name}; begin one with selfplay train"
-            )
-        self._layout, self._care, self._clock, self._say = layout, care, clock, say
+        self._care, self._clock, self._say = care, clock, say
         self._draw = draw or random.SystemRandom()
-        self._settings = settings_of_run(layout.settings)
-        self._rules = load_rules(self._settings.game.name)
-        self._models = ModelsOnDisk(layout)
-        self._playing = PlayingModels(layout, self._models, self._settings.selfplay)
-        identity = RunIdentity.of(self._settings, self._rules, self._playing.plays)
-        known = known_files(layout.indexes(), layout.root)
-        self._collector = BatchCollector(NewBatches(layout), identity, known=known)
+        self._run = RunFolder(layout)
         self._ledger = Ledger(care.patience_seconds)
-        self._checker = Checker(WorkerSetup.of(self._settings, layout.root), layout.logs)
-        self._round = 0  # the open one; 0 = nothing is to be played
+        self._checker = Checker(WorkerSetup.of(self._run.settings, layout.root), layout.logs)
         self._held: dict[str, _Held] = {}  # by contributor
         self._others: Counter[str] = Counter()  # machines with other arithmetic, by digest
         self._looked = float("-inf")
-        self._folders = self._highest_folder() + 1
+        self._folders = self._run.first_free_folder()
         self.look()
 
     # --- what contributors ask -------------------------------------------------------------------------------
 
     def card(self) -> RunCard:
         """What is played."""
-        spec, source = self._settings.game.name, ""
-        for path in rules_files(spec):
-            source = read_file(Path(path), what="game", error=RunError, most_bytes=MOST_SOURCE_BYTES).decode()
-            spec = spec.replace(path, Path(path).name)
-        return RunCard(
-            protocol=PROTOCOL,
-            version=__version__,
-            game=spec,
-            rules=self._rules.info.rules_hash,
-            source=source,
-            seed=self._settings.selfplay.seed,
-            search=self._settings.search,
-        )
+        return self._run.card()
 
     def newest(self) -> Newest:
         """The model that plays now."""
-        fingerprint = self._playing.plays(self._round) if self._round else None
-        return Newest(round=self._round if fingerprint else 0, fingerprint=fingerprint or "")
+        fingerprint = self._run.fingerprint
+        return Newest(round=self._run.round if fingerprint else 0, fingerprint=fingerprint)
 
     def model(self, fingerprint: str) -> bytes:
         """The inference twin with this fingerprint, of the open round."""
         newest = self.newest()
         if not newest.round or fingerprint != newest.fingerprint:
             raise Refused(409, "that model does not play any more: ask for the newest one")
-        return self._twin(newest.round).read_bytes()
+        return self._run.twin.read_bytes()
 
     def join(self, joining: Joining) -> Joined:
         """Let somebody in whose arithmetic gives this machine's bits."""
@@ -166,7 +128,7 @@ class Host:
         newest = self.newest()
         if not newest.round or joining.fingerprint != newest.fingerprint:
             raise Refused(409, "that model does not play any more: test with the newest one")
-        own = self._checker.digest(self._twin(newest.round), newest.fingerprint)
+        own = self._checker.digest(self._run.twin, newest.fingerprint)
         if own is None:
             raise Refused(429, "this machine is still finding out what it computes itself")
         if joining.digest != own:
@@ -187,14 +149,14 @@ class Host:
         self._known(wish.contributor)
         newest = self.newest()
         games = None
-        if newest.round and holder(self._layout.lock):  # else nobody would train on them
+        if newest.round and self._run.is_worked_on:  # else nobody would train on them
             games = self._ledger.lease(
-                wish.contributor, self._round, self._wanted(), wish=wish.games, now=self._clock()
+                wish.contributor, self._run.round, self._wanted(), wish=wish.games, now=self._clock()
             )
         if games is None:
             return Job(round=0, fingerprint="", first_game=0, num_games=0, wait_seconds=WAIT_SECONDS)
         return Job(
-            round=self._round,
+            round=self._run.round,
             fingerprint=newest.fingerprint,
             first_game=games.start,
             num_games=len(games),
@@ -214,15 +176,15 @@ class Host:
         records = self._judged(contributor, content)
         held = self._held.setdefault(id, _Held())
         numbers = {record.number for record in records}
-        if numbers & held.games.keys() or not self._ledger.has_leased(id, self._round, numbers):
+        if numbers & held.games.keys() or not self._ledger.has_leased(id, self._run.round, numbers):
             raise Refused(409, "these games are not yours to play (any more)")
         contributor.batches += 1
         self._ledger.settle(id, numbers)
         held.games |= {record.number: record for record in records}
         for record in self._chosen(contributor, records):
             held.suspected.add(record.number)
-            suspect = Suspect(id, self._round, record)
-            self._checker.check(suspect, self._twin(self._round), self.newest().fingerprint)
+            suspect = Suspect(id, self._run.round, record)
+            self._checker.check(suspect, self._run.twin, self._run.fingerprint)
         self._complete_round()
         return Receipt(games=len(records))
 
@@ -261,27 +223,15 @@ class Host:
 
     def _look_at_run(self) -> None:
         """Which round is open, and what is there of it."""
-        for sweep in self._collector.sweeps():
-            del sweep  # what is wrong is the coordinator's to put aside
-        rounds = set(self._layout.rounds_with_models())
-        number = self._first_open(rounds) if rounds else 0
-        if number != self._round:
-            self._round = number
+        if self._run.look():
             self._held.clear()
-        if newest := self.newest().fingerprint:
-            self._checker.digest(self._twin(number), newest)  # so that it is known when somebody wants to join
-
-    def _first_open(self, rounds: set[int]) -> int:
-        """The first round of which games are missing, if its model is there; else 0."""
-        number = 1
-        while number <= max(rounds) + 1 and self._collector.is_complete(number):
-            number += 1
-        return number if self._playing.player(number) in rounds else 0
+        if self._run.fingerprint:
+            self._checker.digest(self._run.twin, self._run.fingerprint)  # so that it is known when somebody joins
 
     def _wanted(self) -> list[int]:
         """Games of the open round that nobody has sent."""
         there = {number for held in self._held.values() for number in held.games}
-        return [number for number in self._collector.missing(self._round) if number not in there]
+        return [number for number in self._run.missing() if number not in there]
 
     def _note_verdict(self, verdict: Verdict) -> None:
         suspect = verdict.suspect
@@ -290,7 +240,7 @@ class Host:
             self._drop(contributor, f"its game {number} of round {suspect.round} {verdict.difference}")
             return
         contributor.checked += 1
-        if suspect.round == self._round and suspect.owner in self._held:
+        if suspect.round == self._run.round and suspect.owner in self._held:
             self._held[suspect.owner].suspected.discard(number)
 
     def _drop(self, contributor: Contributor, reason: str) -> None:
@@ -304,38 +254,25 @@ class Host:
         if contributor.games:
             then += (
                 f". {contributor.games} games of earlier rounds are its own, in worker_{contributor.number}: "
-                f"`selfplay verify {self._layout.root} --replay 1` plays all games again"
+                f"`selfplay verify {self._run.layout.root} --replay 1` plays all games again"
             )
         self._say(f"{contributor.name} (worker_{contributor.number}) is dropped: {reason}{then}")
 
     def _complete_round(self) -> None:
         """Write what is held back, once that completes the round and nothing of it is under suspicion."""
-        if not self._round or not self.held or any(held.suspected for held in self._held.values()):
+        if not self._run.round or not self.held or any(held.suspected for held in self._held.values()):
             return
-        missing = set(self._collector.missing(self._round))
+        missing = set(self._run.missing())
         there = {number for held in self._held.values() for number in held.games}
         if not missing <= there:
             return
         for id, held in self._held.items():
             wanted = sorted(missing & held.games.keys())
-            self._write(self._ledger.contributors[id], [held.games[number] for number in wanted])
+            contributor = self._ledger.contributors[id]
+            self._run.write(contributor.number, [held.games[number] for number in wanted])
+            contributor.games += len(wanted)
             missing.difference_update(wanted)
         self._held.clear()
-
-    def _write(self, contributor: Contributor, records: list[GameRecord]) -> None:
-        """Batch files as a worker here would have written them."""
-        folder = ensure_directory(self._layout.worker(contributor.number))
-        header = BatchHeader(
-            game=self._rules.info.name,
-            rules=self._rules.info.rules_hash,
-            model=self.newest().fingerprint,
-            round=self._round,
-            search=msgspec.to_builtins(self._settings.search),
-        )
-        for first in range(0, len(records), GAMES_PER_FILE):
-            games = records[first : first + GAMES_PER_FILE]
-            write_atomically(folder / batch_name(self._round, games[0].number), encode_batch(header, games))
-        contributor.games += len(records)
 
     def _known(self, id: str) -> Contributor:
         found = self._ledger.hear(id, self._clock())
@@ -349,9 +286,9 @@ class Host:
         """The games of a batch that agree with themselves and the run. Raises `Refused`."""
         try:
             batch = decode_batch(content)
-            if batch.round != self._round:
+            if batch.round != self._run.round:
                 raise Refused(409, f"round {batch.round} is not open (any more)")
-            games = self._collector.judge(batch)
+            games = self._run.judge(batch)
         except BatchError as error:
             contributor.malformed += 1
             if contributor.malformed >= MOST_MALFORMED:
@@ -367,13 +304,3 @@ class Host:
         if not chosen and self._care.share > 0 and contributor.batches <= PROBATION_BATCHES:
             chosen = [self._draw.choice(records)]
         return chosen
-
-    def _twin(self, number: int) -> Path:
-        """The inference file that plays a round."""
-        player = self._playing.player(number)
-        assert player is not None, "else the round is not open"
-        return inference_twin(self._layout.model(player))
-
-    def _highest_folder(self) -> int:
-        names = (int(folder.name.removeprefix("worker_")) for folder in self._layout.worker_folders())
-        return max([FIRST_FOLDER - 1, *names])
