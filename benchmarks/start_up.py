@@ -58,12 +58,12 @@ def measure_run(preset: str, rounds: int, settings: list[str]) -> dict[str, Any]
     boundaries, last_end, played, laps = [], None, 0.0, []
     for event in events:
         if isinstance(event, Playing):
-            waited = -1.0 if played > (last_end or 0.0) else event.time - (last_end or event.time)
+            waited = event.time - last_end if last_end else 0.0
         elif isinstance(event, Played):
             played = event.time
         elif isinstance(event, Trained):
             last_end = event.time
-            if event.round > 1 and waited >= 0.0:
+            if event.round > 1:
                 boundaries.append(waited + event.time - played - event.seconds)
         laps += [event] if isinstance(event, (Played, Trained)) else []
     cores = next(event.cores for event in events if isinstance(event, Started))
@@ -73,7 +73,8 @@ def measure_run(preset: str, rounds: int, settings: list[str]) -> dict[str, Any]
         "settings": settings,
         "rounds": rounds,
         "first_round_seconds": figure([first]),
-        "boundary_seconds": figure(boundaries or [0.0]),
+        "boundary_seconds": figure([0.0] if any("lag" in each for each in settings) else boundaries),
+        "seconds": figure([events[-1].time - began]),
         "share_idle": figure([1 - sum(lap.cpu_seconds for lap in laps) / span]),
     }
 

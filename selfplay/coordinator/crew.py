@@ -73,7 +73,7 @@ class Crew:
             name = f"worker_{number}"
             if name not in self._workers:
                 setup = msgspec.to_builtins(WorkerSetup.of(settings, self._run.layout.worker(number)))
-                setup["reads"] = rules_files(settings.game.name)
+                setup |= {"reads": rules_files(settings.game.name), "polite": settings.selfplay.lag > 0}
                 self._workers[name] = WorkerStatus(name, state="idle", heard=time.time())
                 self._supervisor.start(name, WORKER_SERVICE, setup)
 

@@ -28,6 +28,7 @@ from selfplay.machine import die_with_parent
 
 GRACE_SECONDS = 0.5  # between the end of standard input and the end by force
 BEAT_SECONDS = 1.0
+POLITENESS = 10  # of those that work beside the trainer: its threads wait for each other, and one held up holds up all
 STANDARD_OUTPUT = 1
 
 
@@ -159,11 +160,14 @@ def main() -> None:
     """`python -m selfplay.engines.child package.module:function SETTINGS`."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = msgspec.json.decode(sys.argv[2])
+    if settings.get("polite"):
+        os.nice(POLITENESS)
     watch, voice = StopWatch(), Voice()
     watch.watch()
     voice.beat()
     try:
-        serve(lambda: make_service(sys.argv[1], msgspec.json.decode(sys.argv[2])), watch, voice)
+        serve(lambda: make_service(sys.argv[1], settings), watch, voice)
     except SelfplayError as error:
         voice.say(failure(error))
         sys.exit(error.exit_code)

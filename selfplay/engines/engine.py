@@ -16,6 +16,8 @@ see the run's folder (`staging.py`):
     "out"    in settings: the one folder that the service writes to; one without may write anywhere, and stays here
     "reads"  in settings and messages: paths of the files that it opens, as they stand elsewhere in the table
     "file"   in an answer: name of a file that is finished in `out` now
+
+A fourth, "polite" in settings, says that the child works beside one that is more urgent, and shall leave it the cores.
 """
 
 from __future__ import annotations
