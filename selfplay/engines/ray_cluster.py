@@ -35,7 +35,7 @@ from selfplay.files import write_atomically
 WAITING_ANSWERS = 16  # that an actor may be ahead of the coordinator
 STUCK_SECONDS = 600.0  # without an answer from an actor at work; a worker gives two each second
 LONGEST_LOOK_SECONDS = 1.0  # counted at most between two looks
-TURN_SECONDS = 0.05  # of waiting for the cluster before children at home are listened to again
+TURN_SECONDS = 0.2  # of waiting for the cluster before children at home are listened to again
 GPU_SHARE = 0.25  # of a GPU, that an actor asks for which evaluates on one
 REMEMBERED_FILES = 8  # in the object store, for messages to come
 KNOCK_SECONDS = 10.0  # for the first connection to a cluster
