@@ -68,3 +68,5 @@ def command(
         )
     for group, times in serving.other_groups.items():
         click.echo(f"machines that compute other bits (group {group}) asked {times} times")
+    if serving.failure is not None:
+        raise serving.failure

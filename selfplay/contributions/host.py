@@ -36,7 +36,7 @@ from selfplay.contributions.protocol import (
     Wish,
 )
 from selfplay.contributions.run_folder import RunFolder
-from selfplay.errors import BatchError
+from selfplay.errors import BatchError, SelfplayError
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import GameRecord, decode_batch
 from selfplay.worker.process import WorkerSetup
@@ -98,6 +98,7 @@ class Host:
         self._held: dict[str, _Held] = {}  # by contributor
         self._others: Counter[str] = Counter()  # machines with other arithmetic, by digest
         self._looked = float("-inf")
+        self.failure: SelfplayError | None = None  # what ended it, for whoever serves it
         self._folders = self._run.first_free_folder()
         self.look()
 
@@ -176,6 +177,8 @@ class Host:
         records = self._judged(contributor, content)
         held = self._held.setdefault(id, _Held())
         numbers = {record.number for record in records}
+        if len(numbers) < len(records):  # one to be checked, one to be learnt from
+            raise Refused(400, "a game is in it twice")
         if numbers & held.games.keys() or not self._ledger.has_leased(id, self._run.round, numbers):
             raise Refused(409, "these games are not yours to play (any more)")
         contributor.batches += 1
@@ -273,6 +276,7 @@ class Host:
             contributor.games += len(wanted)
             missing.difference_update(wanted)
         self._held.clear()
+        self._look_at_run()
 
     def _known(self, id: str) -> Contributor:
         found = self._ledger.hear(id, self._clock())

@@ -7,6 +7,7 @@ is read further than it may be long.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -26,6 +27,7 @@ from selfplay.contributions.protocol import (
     Refused,
     Wish,
 )
+from selfplay.errors import SelfplayError
 
 REQUESTS_PER_MINUTE = 600  # from one address
 JOINS_PER_MINUTE = 60
@@ -94,9 +96,13 @@ async def _looking(host: Host) -> AsyncIterator[None]:
     """While the application runs, the host looks around between requests."""
 
     async def look() -> None:
-        while True:
-            host.look()
-            await asyncio.sleep(TURN_SECONDS)
+        try:
+            while True:
+                host.look()
+                await asyncio.sleep(TURN_SECONDS)
+        except SelfplayError as error:  # nobody could be answered rightly any more
+            host.failure = error
+            signal.raise_signal(signal.SIGINT)
 
     task = asyncio.create_task(look())
     try:

@@ -29,6 +29,14 @@ class Forger(Contribution):
         super()._deliver(encode_batch(found.header, games))
 
 
+class Doubler(Contribution):
+    """Sends the first game of each batch twice: one to be checked, one to be learnt from."""
+
+    def _deliver(self, batch):
+        found = decode_batch(batch)
+        super()._deliver(encode_batch(found.header, [found.games[0], *found.games]))
+
+
 class Slow(Contribution):
     """Takes games and is not heard of again."""
 
@@ -64,6 +72,8 @@ def test_the_same_bits_with_contributors_of_whom_one_is_killed_and_one_forges(se
     folder, url, coordinator, lines = served
     with pytest.raises(RunError, match="nothing more is taken from you: its game .* differs from its replay"):
         Forger(Offer(url, name="forger"), say=lambda line: None).work()
+    with pytest.raises(RunError, match="a game is in it twice"):
+        Doubler(Offer(url, name="doubler"), say=lambda line: None).work()
     with pytest.raises(KeyboardInterrupt):
         Slow(Offer(url, name="vanished"), say=lambda line: None).work()
     with ended(contribute(url, "killed")) as killed, ended(contribute(url, "honest")):
@@ -73,7 +83,7 @@ def test_the_same_bits_with_contributors_of_whom_one_is_killed_and_one_forges(se
     assert (info(folder)["fingerprint"], games_of(folder)) == undisturbed
     said = "".join(lines)
     assert "forger (worker_10000) is dropped: its game" in said
-    assert "vanished (worker_10001) has fallen silent: its games are given to others" in said
+    assert "vanished (worker_10002) has fallen silent: its games are given to others" in said
     assert not RunLayout(folder / "data").worker(10_000).exists()
     assert not RunLayout(folder / "data").quarantine.exists()
 
