@@ -24,7 +24,6 @@ from selfplay.settings import SearchSettings
 PROTOCOL = 1
 MOST_BATCH_BYTES = 4 << 20  # of a batch file with ten games
 MOST_MESSAGE_BYTES = 1 << 14
-MOST_MODEL_BYTES = 1 << 30
 
 Text = Annotated[str, Meta(max_length=200)]
 Digest = Annotated[str, Meta(max_length=128)]

@@ -36,9 +36,9 @@ _JSON = "application/json"
 Body = TypeVar("Body")
 
 
-def contribution_app(host: Host, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> FastAPI:
+def contribution_app(host: Host) -> FastAPI:
     """The application that answers for a host."""
-    limiter, per_minute = MovingWindowRateLimiter(MemoryStorage()), RateLimitItemPerMinute(requests_per_minute)
+    limiter, per_minute = MovingWindowRateLimiter(MemoryStorage()), RateLimitItemPerMinute(REQUESTS_PER_MINUTE)
     joins = RateLimitItemPerMinute(JOINS_PER_MINUTE)
     app = FastAPI(openapi_url=None, lifespan=lambda app: _looking(host))
 
