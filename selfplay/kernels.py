@@ -6,6 +6,9 @@ Numba by itself keys a function by its own code only, so that a kernel that call
 one; and a kernel that closes over a compiled function misses the cache in every new process, because compiled
 functions carry a random id. Both end here.
 
+Kernels hand each other a dozen arrays for every simulation. Where Numba counts references to them, and looks for
+divisions by zero, that takes half of a search's time; so kernels make no arrays, and divide as NumPy does. Rules of a
+game may do as they like.
 Plain helper functions that a kernel calls are compiled with it: nobody has to mark them.
 Knows nothing of games or trees.
 """
@@ -61,16 +64,17 @@ class Kernel:
     Not earlier, so that a module may define its kernels in reading order, callers before helpers.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, makes_arrays: bool = False) -> None:
         self.function = function
         self.__doc__ = function.__doc__
+        self._makes_arrays = makes_arrays
         self._compiled: Any = None
 
     @property
     def compiled(self) -> Any:
         """Numba's compiled function."""
         if self._compiled is None:
-            self._compiled = compile_function(self.function, {})
+            self._compiled = compile_function(self.function, {}, makes_arrays=self._makes_arrays)
         return self._compiled
 
     @property
@@ -83,16 +87,28 @@ class Kernel:
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
-    """Compile `function` when it is needed, from the disk cache where its identity is known there."""
+    """Compile `function` when it is needed, from the disk cache where its identity is known there.
+
+    It makes no arrays, by itself or by helpers that are not kernels, and a division by zero is none of its errors.
+    """
     return Kernel(function)
 
 
-def compile_function(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
-    """As `kernel`; `seen` maps functions to their compiled twins, so that shared helpers are compiled once."""
+def array_kernel(function: Callable[..., Any]) -> Kernel:
+    """A kernel that makes arrays of its own: slower to call."""
+    return Kernel(function, makes_arrays=True)
+
+
+def compile_function(function: Callable[..., Any], seen: dict[Any, Any], *, makes_arrays: bool) -> Any:
+    """As `kernel`, or for functions that may make arrays and whose divisions by zero are errors, as rules have it.
+
+    `seen` maps functions to their compiled twins, so that shared helpers are compiled once.
+    """
     if isinstance(function, Dispatcher):
-        return function if hasattr(function, "selfplay_identity") else compile_function(function.py_func, seen)
+        known = hasattr(function, "selfplay_identity")
+        return function if known else compile_function(function.py_func, seen, makes_arrays=makes_arrays)
     if function not in seen:
-        seen[function] = _compile(function, seen)
+        seen[function] = _compile(function, seen, makes_arrays=makes_arrays)
     return seen[function]
 
 
@@ -119,8 +135,8 @@ def source_of(function: Callable[..., Any]) -> str:
 class _IdentityCache(FunctionCache):
     """Numba's disk cache, keyed by signature, processor and the kernel's identity."""
 
-    def __init__(self, function: Callable[..., Any], identity: str) -> None:
-        self._identity = identity
+    def __init__(self, function: Callable[..., Any], identity: str, options: dict[str, Any]) -> None:
+        self._identity = f"{identity} {sorted(options.items())}"
         super().__init__(function)  # type: ignore[no-untyped-call]  # Numba carries no types
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -140,18 +156,20 @@ def _name_of_record(record: Any) -> tuple[str, tuple[str]]:
 setattr(Record, "mangling_args", property(_name_of_record))  # noqa: B010 (mypy)
 
 
-def _compile(function: Callable[..., Any], seen: dict[Any, Any]) -> Any:
+def _compile(function: Callable[..., Any], seen: dict[Any, Any], *, makes_arrays: bool) -> Any:
     if not isinstance(function, types.FunctionType):
         raise GameError(f"{function!r} is not a plain function and cannot be compiled")
     seen[function] = _RECURSIVE  # replaced below; stands for a call of itself in its own identity
-    references = {name: _resolve(value, seen) for name, value in _references(function)}
+    references = {name: _resolve(value, seen, makes_arrays) for name, value in _references(function)}
     identity = _identity(function, references)
     twin = _with_references(function, references, identity)
-    compiled = numba.njit(twin)
+    # All stated: Numba would otherwise compile a kernel as whoever happens to call it first was compiled.
+    options = {"_nrt": makes_arrays, "error_model": "python" if makes_arrays else "numpy"}
+    compiled = numba.njit(twin, **options)
     compiled.selfplay_identity = identity
     # Numba raises RuntimeError where no cache folder can be written: then every process compiles for itself.
     with contextlib.suppress(RuntimeError):
-        compiled._cache = _IdentityCache(twin, identity)
+        compiled._cache = _IdentityCache(twin, identity, options)
     return compiled
 
 
@@ -175,12 +193,12 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(nested) for nested in inner))
 
 
-def _resolve(value: Any, seen: dict[Any, Any]) -> Any:
+def _resolve(value: Any, seen: dict[Any, Any], makes_arrays: bool) -> Any:
     """Functions become compiled functions; all else stays."""
     if isinstance(value, Kernel):
         return value.compiled
     if isinstance(value, types.FunctionType) and seen.get(value) is not _RECURSIVE:
-        return compile_function(value, seen)
+        return compile_function(value, seen, makes_arrays=makes_arrays)
     return value
 
 

@@ -133,7 +133,8 @@ def remember(table: Any, keys: Any, priors: Any, values: Any) -> None:
         place = victim(table, keys[i])
         table.tags[place] = (keys[i, 1] | TAKEN | ASKED) ^ ASKED
         table.answers[place, 0] = values[i]
-        table.answers[place, 1:] = priors[i]
+        for action in range(priors.shape[1]):
+            table.answers[place, 1 + action] = priors[i, action]
 
 
 @kernel

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from selfplay.errors import GameError
 from selfplay.games.board import Board, in_characters, make_board
 from selfplay.games.game import ONGOING, Advanced, Game, GameInfo, LoopMaker, Rules, States
-from selfplay.kernels import compile_function, kernel
+from selfplay.kernels import array_kernel, compile_function, kernel
 
 # Multipliers and finaliser of the two hash lanes: FNV-1a's prime, and the odd constants of MurmurHash3's fmix64.
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -47,7 +47,8 @@ class CompiledRules(Rules):
         self._game = game
         seen: dict[Any, Any] = {}
         start, legal, play, encode = (
-            compile_function(rule, seen) for rule in (game.start, game.legal, game.play, game.encode)
+            compile_function(rule, seen, makes_arrays=True)
+            for rule in (game.start, game.legal, game.play, game.encode)
         )
         self._start = kernel(_start_kernel(start))
         self._word = np.dtype(np.uint8 if np.dtype(game.State).itemsize % 8 else np.uint64)
@@ -305,7 +306,7 @@ def _failing_rule(game: type[Game]) -> str:
     """Which rule does not compile by itself, with the line it begins at."""
     for rule, arguments in _trial_calls(game):
         try:
-            kernel(rule)(*arguments)
+            array_kernel(rule)(*arguments)
         except Exception:  # Numba raises its own errors, and others from inside
             return f"{rule.__code__.co_filename}, line {rule.__code__.co_firstlineno}, in {rule.__name__}"
     return str(inspect.getsourcefile(game))

@@ -29,11 +29,12 @@ _SMALLEST_PRIOR = 1e-30  # what softmax has rounded to zero still has a logarith
 
 
 class GumbelConstants(NamedTuple):
-    """Settings as the kernel sees them."""
+    """Settings as the kernel sees them, and memory to work in."""
 
     plan: npt.NDArray[np.int32]  # [most actions + 1, simulations] `wanted_visits` for each number of actions
     c_visit: float
     c_scale: float
+    scratch: npt.NDArray[np.float32]  # [A]
 
 
 @kernel
@@ -41,7 +42,7 @@ def choose_gumbel(tree: Any, game: int, node: int, constants: Any) -> int:
     """The live action that comes next; the lowest-numbered of equals."""
     if node == 0:
         return int(choose_at_root(tree, game, constants))
-    weights = np.empty(tree.visits.shape[2], np.float32)
+    weights = constants.scratch
     improved_policy(tree, game, node, constants, weights)
     visits = 1
     for action in range(len(weights)):
@@ -74,7 +75,7 @@ def choose_at_root(tree: Any, game: int, constants: Any) -> int:
 def best_with_visits(tree: Any, game: int, constants: Any, wanted: int) -> int:
     """The live action of the root with the highest g + log P + sigma(Q) among those with so many visits, or -1."""
     best, best_score = -1, -np.inf
-    q = np.empty(tree.visits.shape[2], np.float32)
+    q = constants.scratch
     scaled_q(tree, game, 0, constants, q)
     for action in range(len(q)):
         if tree.live[game, 0, action] and tree.visits[game, 0, action] == wanted:
@@ -129,7 +130,9 @@ class Gumbel:
         self._settings = settings
         most = min(settings.considered_actions, actions)
         plan = [wanted_visits(number, settings.simulations) for number in range(most + 1)]
-        self.constants = GumbelConstants(np.array(plan, np.int32), settings.gumbel_visits, settings.gumbel_scale)
+        self.constants = GumbelConstants(
+            np.array(plan, np.int32), settings.gumbel_visits, settings.gumbel_scale, np.empty(actions, np.float32)
+        )
 
     def begin_move(
         self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.kernels import kernel
+from selfplay.kernels import array_kernel, kernel
 from selfplay.search.search import Decision
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, sound_visits
@@ -109,7 +109,7 @@ def drawn_visit(tree: Any, game: int, power: float, uniform: float, visits: Any)
     return int(draw(visits, power, uniform) if power > 0.0 else visits.argmax())
 
 
-@kernel
+@array_kernel
 def draw(visits: Any, power: float, uniform: float) -> int:
     """The action at which the running sum of visits^power passes the share `uniform` (0 to 1) of the whole."""
     highest = visits.max()

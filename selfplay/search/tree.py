@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.games.game import LOSS, ONGOING, WIN
-from selfplay.kernels import kernel
+from selfplay.kernels import array_kernel, kernel
 
 NO_CHILD = -1
 
@@ -195,7 +195,8 @@ def sound_visits(tree: Any, game: int, visits: Any) -> None:
         visits[action] = tree.visits[game, 0, action] if sound else 0
         total += visits[action]
     if total == 0:  # all that was visited is lost, and something else has not been looked at
-        visits[:] = tree.visits[game, 0]
+        for action in range(len(visits)):
+            visits[action] = tree.visits[game, 0, action]
 
 
 @kernel
@@ -239,7 +240,7 @@ def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int
     return value, visits, ONGOING, to_move, nodes, root_visits(tree, game), is_solved(tree, game)
 
 
-@kernel
+@array_kernel
 def reroot(tree: Any, game: int, action: int, kept: Any) -> int:
     """Make the root's child by `action` the root, dropping all else.
 
