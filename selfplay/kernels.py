@@ -164,7 +164,7 @@ def _compile(function: Callable[..., Any], seen: dict[Any, Any], *, makes_arrays
     identity = _identity(function, references)
     twin = _with_references(function, references, identity)
     # All stated: Numba would otherwise compile a kernel as whoever happens to call it first was compiled.
-    options = {"_nrt": makes_arrays, "error_model": "python" if makes_arrays else "numpy"}
+    options: dict[str, Any] = {"_nrt": makes_arrays, "error_model": "python" if makes_arrays else "numpy"}
     compiled = numba.njit(twin, **options)
     compiled.selfplay_identity = identity
     # Numba raises RuntimeError where no cache folder can be written: then every process compiles for itself.

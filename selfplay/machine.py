@@ -148,6 +148,14 @@ def multiplies_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
+def nvidia_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without asking a driver."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int) or ["0"]
+
+
 def has_nvidia_gpu() -> bool:
     """Whether an NVIDIA device node is there; cheap, so that CPU-only workers need not load torch to ask."""
     return Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()

@@ -281,7 +281,7 @@ class WorkerSettings(Group, frozen=True):
     """How fast a worker is; no influence on results."""
 
     games_in_parallel: Annotated[
-        int, Meta(description="games a worker plays side by side; 0 = 64 on a CPU, 512 on a GPU", ge=0, le=4096)
+        int, Meta(description="games a worker plays side by side; 0 = 64 on a CPU, 128 on a GPU", ge=0, le=4096)
     ] = 0
     cache_positions: Annotated[
         int, Meta(description="evaluations a worker remembers, in at most 128 MB; 0 = none", ge=0, le=100_000_000)
@@ -289,7 +289,7 @@ class WorkerSettings(Group, frozen=True):
 
     def games_side_by_side(self, device: str) -> int:
         """How many games a worker plays at once where networks are evaluated on `device`, "cpu" or "cuda"."""
-        return self.games_in_parallel or (512 if device == "cuda" else 64)
+        return self.games_in_parallel or (128 if device == "cuda" else 64)
 
 
 class Settings(Group, frozen=True):

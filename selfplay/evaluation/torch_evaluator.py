@@ -1,8 +1,8 @@
 """Networks judged by torch on a GPU, the tower in bfloat16 if the model's run has asked for that.
 
 Every pass has one fixed shape, so that a row's bits do not depend on how many other rows came along; on a GPU it is
-recorded once as a CUDA graph, and a pass is then one launch instead of one per layer. Each worker has a GPU context of
-its own: what many small passes cost is mostly their launches, which is what workers do side by side.
+recorded once as a CUDA graph, and a pass is then one launch instead of one per layer. What workers ask is
+gathered into such passes by one process for each GPU: `gpu_service.py`.
 Letters: n positions, P planes, H × W board, A actions.
 """
 
@@ -22,8 +22,11 @@ from selfplay.evaluation.evaluator import Evaluation, Positions, judge
 from selfplay.network.checkpoint import load_checkpoint, playing_network
 from selfplay.network.resnet import ResNet
 
-ROWS = 256  # of every pass; fewer positions are padded
+ROWS = 1024  # of every pass; fewer positions are padded
 _WARM_UP = 3  # passes before one is recorded: libraries choose their algorithms in the first ones
+
+Outputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # logits [n, A], outcome probabilities [n, 3]
+Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def cuda_is_usable() -> bool:
@@ -31,7 +34,7 @@ def cuda_is_usable() -> bool:
     return torch.cuda.is_available()
 
 
-class TorchEvaluator:
+class TorchNetwork:
     """The network of a checkpoint (.pt) on `device` ("cuda", or "cpu" for tests), so many `rows` in a pass.
 
     Raises `ModelError` where the file cannot be used or the device is not there.
@@ -39,34 +42,112 @@ class TorchEvaluator:
 
     def __init__(self, path: Path, *, device: str, rows: int = ROWS) -> None:
         checkpoint = load_checkpoint(path)
-        self.card = card = checkpoint.card
+        self.card = checkpoint.card
+        self.rows = rows
+        self._device = device
         if device == "cuda" and not cuda_is_usable():
             raise ModelError(
                 f"{path}: the run plays on a GPU (selfplay.device = cuda), but torch finds none here; "
                 "go on where one is, or start a run with --set selfplay.device=cpu"
             )
-        self._gpu = device == "cuda"
-        # Pinned memory is what a GPU can copy from and to by itself.
-        self._host = torch.zeros((rows, card.planes, card.rows, card.columns), pin_memory=self._gpu)
-        self._planes = self._host.to(device).to(memory_format=torch.channels_last)
+        torch.backends.cudnn.deterministic = True
         low = checkpoint.settings.selfplay.precision == "bfloat16"
-        forward = _forward(playing_network(checkpoint).to(device), torch.bfloat16 if low else torch.float32)
-        self._pass = _recorded(forward, self._planes) if self._gpu else lambda: forward(self._planes)
+        self._forward = _forward(playing_network(checkpoint).to(device), torch.bfloat16 if low else torch.float32)
 
-    def evaluate(self, positions: Positions) -> Evaluation:
-        return judge(self.run, positions, rows=len(self._host))
+    def lane(self) -> Lane:
+        """Room for one pass under way. Passes of several lanes overlap: copies of one, arithmetic of another."""
+        shape = self.rows, self.card.planes, self.card.rows, self.card.columns
+        return GpuLane(self._forward, shape) if self._device == "cuda" else Lane(self._forward, shape)
+
+
+class Lane:
+    """A pass: write `planes`, `begin`, and `finish` gives what came of it, until the next one begins."""
+
+    def __init__(self, forward: Forward, shape: tuple[int, int, int, int]) -> None:
+        self._host = torch.zeros(shape)
+        self.planes: npt.NDArray[np.float32] = self._host.numpy()  # [rows, P, H, W]; rows left as they were harm nobody
+        self._forward = forward
+        self._outputs = (np.empty(0, np.float32), np.empty(0, np.float32))
 
     @torch.inference_mode()
-    def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The bare network: planes [n, P, H, W], n at most `rows` -> (logits [n, A], outcome probabilities [n, 3])."""
-        count = len(planes)
-        self._host.numpy()[:count] = planes  # rows behind them keep what was there: none looks at another
-        self._planes.copy_(self._host, non_blocking=True)
-        logits, chances = self._pass()
-        return logits.cpu().numpy()[:count], chances.cpu().numpy()[:count]
+    def begin(self) -> None:
+        """Have all rows judged."""
+        logits, outcomes = self._forward(self._host.contiguous(memory_format=torch.channels_last))
+        self._outputs = logits.numpy(), outcomes.numpy()
+
+    def is_done(self) -> bool:
+        """Whether `finish` need not wait."""
+        return True
+
+    def finish(self) -> Outputs:
+        """Wait for what was begun."""
+        return self._outputs
 
 
-def _forward(network: ResNet, precision: torch.dtype) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+class GpuLane(Lane):
+    """A pass on a stream of its own; while it is waited for, this thread sleeps."""
+
+    @torch.inference_mode()
+    def __init__(self, forward: Forward, shape: tuple[int, int, int, int]) -> None:
+        super().__init__(forward, shape)
+        # Pinned memory is what a GPU can copy from and to by itself.
+        self._host = self._host.pin_memory()
+        self.planes = self._host.numpy()
+        self._planes = self._host.to("cuda").to(memory_format=torch.channels_last)
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # stub gap
+        self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # stub gap
+        self._graph, self._answers = self._record()
+        self._pinned = [torch.empty(answer.shape, pin_memory=True) for answer in self._answers]
+        self._outputs = self._pinned[0].numpy(), self._pinned[1].numpy()
+
+    def _record(self) -> tuple[torch.cuda.CUDAGraph, tuple[Tensor, Tensor]]:
+        """A pass over these very planes, and where each of its replays leaves what it finds."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            for _ in range(_WARM_UP):
+                self._forward(self._planes)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            answers = self._forward(self._planes)
+        return graph, answers
+
+    @torch.inference_mode()
+    def begin(self) -> None:
+        with torch.cuda.stream(self._stream):
+            self._planes.copy_(self._host, non_blocking=True)
+            self._graph.replay()
+            for pinned, answer in zip(self._pinned, self._answers, strict=True):
+                pinned.copy_(answer, non_blocking=True)
+            self._done.record()
+
+    def is_done(self) -> bool:
+        return bool(self._done.query())  # type: ignore[no-untyped-call]  # stub gap
+
+    def finish(self) -> Outputs:
+        self._done.synchronize()
+        return self._outputs
+
+
+class TorchEvaluator:
+    """A network that is asked by this process alone, one pass after the other; raises as `TorchNetwork` does."""
+
+    def __init__(self, path: Path, *, device: str, rows: int = ROWS) -> None:
+        network = TorchNetwork(path, device=device, rows=rows)
+        self.card = network.card
+        self._lane = network.lane()
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        return judge(self.run, positions, rows=len(self._lane.planes))
+
+    def run(self, planes: npt.NDArray[np.float32]) -> Outputs:
+        """The bare network: planes [n, P, H, W], n at most `rows`; what it returns holds until the next run."""
+        self._lane.planes[: len(planes)] = planes
+        self._lane.begin()
+        logits, outcomes = self._lane.finish()
+        return logits[: len(planes)], outcomes[: len(planes)]
+
+
+def _forward(network: ResNet, precision: torch.dtype) -> Forward:
     """planes [n, P, H, W] -> logits [n, A] and outcome probabilities [n, 3] in float32, the tower at a precision.
 
     Batch normalisations become part of their convolutions. The heads stay in float32, as with 8 bits on a CPU.
@@ -84,25 +165,3 @@ def _forward(network: ResNet, precision: torch.dtype) -> Callable[[Tensor], tupl
         return network.policy(features), torch.softmax(network.outcome(features), dim=-1)
 
     return forward
-
-
-@torch.inference_mode()
-def _recorded(
-    forward: Callable[[Tensor], tuple[Tensor, Tensor]], planes: Tensor
-) -> Callable[[], tuple[Tensor, Tensor]]:
-    """A pass over these very planes as a CUDA graph; its outputs lie where the pass before left its own."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # stub gap
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            forward(planes)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = forward(planes)
-
-    def replay() -> tuple[Tensor, Tensor]:
-        graph.replay()
-        return outputs
-
-    return replay

@@ -47,8 +47,7 @@ class CompiledRules(Rules):
         self._game = game
         seen: dict[Any, Any] = {}
         start, legal, play, encode = (
-            compile_function(rule, seen, makes_arrays=True)
-            for rule in (game.start, game.legal, game.play, game.encode)
+            compile_function(rule, seen, makes_arrays=True) for rule in (game.start, game.legal, game.play, game.encode)
         )
         self._start = kernel(_start_kernel(start))
         self._word = np.dtype(np.uint8 if np.dtype(game.State).itemsize % 8 else np.uint64)

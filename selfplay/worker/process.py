@@ -183,11 +183,11 @@ def spare_the_collector() -> None:
 
 
 def load_network(path: Path, *, device: str) -> tuple[Evaluator, ModelCard]:
-    """The network in `path` on a device: ONNX Runtime on "cpu", torch on "cuda"."""
+    """The network in `path` on a device: by ONNX Runtime on "cpu", by a GPU's own process on "cuda"."""
     if device == "cuda":
-        from selfplay.evaluation.torch_evaluator import TorchEvaluator
+        from selfplay.evaluation.gpu_client import GpuEvaluator
 
-        torch_network = TorchEvaluator(path.with_suffix(".pt"), device="cuda")
-        return torch_network, torch_network.card
+        on_gpu = GpuEvaluator(path.with_suffix(".pt"))
+        return on_gpu, on_gpu.card
     network = OnnxEvaluator(path)
     return network, network.card
