@@ -23,7 +23,7 @@ from selfplay.network.card import ModelCard, read_onnx_card
 from selfplay.rundir.layout import inference_twin
 from selfplay.search.alpha_beta import MOST_DEPTH, AlphaBeta
 from selfplay.search.method import playing_method
-from selfplay.search.search import RootFacts, Search
+from selfplay.search.search import RootFacts, Search, Turn
 from selfplay.settings import SearchSettings
 
 BASELINES = {
@@ -37,7 +37,7 @@ _CACHED_POSITIONS = 1 << 16
 _SLOTS = 256  # most positions searched side by side
 _PLAY = SearchSettings()
 _NO_PROOFS = SearchSettings(win_in_one=False, solver=False)  # a baseline is to know nothing but random play
-_NO_CHANCE = np.random.default_rng(0)  # methods without exploration draw nothing
+_NO_CHANCE = Turn(0, np.random.default_rng(0))  # methods without exploration draw nothing
 
 
 class Player(Protocol):
@@ -128,14 +128,14 @@ class SearchPlayer:
         for start in range(0, len(states), _SLOTS):
             part = states[start : start + _SLOTS]
             search, slots = self._searched(part, self.simulations), range(len(part))
-            actions += [search.decide(slot, 0, _NO_CHANCE).action for slot in slots]
+            actions += search.decide(np.arange(len(part)), [_NO_CHANCE] * len(part)).actions.tolist()
             facts += [search.root(slot) for slot in slots]
         return actions, facts
 
     def study(self, state: States, *, simulations: int) -> tuple[int, RootFacts, dict[int, list[int]]]:
         """The best action in one ongoing position [1], what the search finds, and the line it expects after each."""
         search = self._searched(state, simulations)
-        return search.decide(0, 0, _NO_CHANCE).action, search.root(0), search.lines(0)
+        return int(search.decide(np.arange(1), [_NO_CHANCE]).actions[0]), search.root(0), search.lines(0)
 
     def _searched(self, states: States, simulations: int) -> Search:
         slots = len(states)

@@ -31,7 +31,7 @@ Knows the JSON and its inner consistency, not where files lie.
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -199,9 +199,12 @@ def plies_to_learn(game: GameRecord) -> npt.NDArray[np.int64]:
     return np.array([ply for ply, policy in enumerate(game.policies) if policy], np.int64)
 
 
-def sparse_policy(weights: npt.NDArray[np.int32]) -> list[int]:
-    """Weights [A] as action, weight, action, weight, …, without the zeros."""
-    return [figure for pair in enumerate(weights.tolist()) if pair[1] for figure in pair]
+def sparse_policies(weights: npt.NDArray[np.int32]) -> list[list[int]]:
+    """Rows of weights [n, A] as action, weight, action, weight, …, without the zeros."""
+    rows, actions = weights.nonzero()
+    pairs = np.stack([actions, weights[rows, actions]], axis=1).ravel().tolist()
+    ends = (2 * np.bincount(rows, minlength=len(weights))).cumsum().tolist()
+    return [pairs[first:end] for first, end in pairwise([0, *ends])]
 
 
 def flat_policies(

@@ -12,6 +12,7 @@ then weigh as much as a win against a loss. Knows nothing of games or networks. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from selfplay.kernels import kernel
 from selfplay.search.halving import wanted_visits
-from selfplay.search.search import Decision
+from selfplay.search.search import Decisions, Slots, Turn
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, edge_bounds
 from selfplay.settings import SearchSettings
@@ -134,28 +135,29 @@ class Gumbel:
             np.array(plan, np.int32), settings.gumbel_visits, settings.gumbel_scale, np.empty(actions, np.float32)
         )
 
-    def begin_move(
-        self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
-    ) -> None:
-        """Draw the root's Gumbel noise [A], scaled by the temperature of the ply."""
-        early = ply < self._settings.temperature_plies
-        temperature = self._settings.temperature if early else self._settings.late_temperature
-        if temperature > 0.0:
-            tree.noise[game] = temperature * rng.gumbel(size=tree.noise.shape[1])
+    def begin_moves(self, tree: Tree, games: Slots, legal: npt.NDArray[np.bool_], turns: Sequence[Turn]) -> None:
+        """Draw the roots' Gumbel noise [n, A], scaled by the temperature of the ply."""
+        settings, noise = self._settings, np.zeros(legal.shape, np.float32)
+        for row, (ply, rng) in zip(noise, turns, strict=True):
+            temperature = settings.temperature if ply < settings.temperature_plies else settings.late_temperature
+            if temperature > 0.0:
+                row[:] = temperature * rng.gumbel(size=len(row))
+        tree.noise[games] = noise
 
-    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision:
+    def decide(self, tree: Tree, games: Slots, turns: Sequence[Turn]) -> Decisions:
         """The best of the actions that were visited most (where the root is solved, one that leads there), and the
-        improved policy [A], as shares of TARGET_SUM."""
-        weights = np.empty(tree.visits.shape[2], np.float32)
-        action = int(decide_at_root(tree, game, self.constants, weights))
-        return Decision(action, np.rint(TARGET_SUM * weights).astype(np.int32))
+        improved policy [n, A], as shares of TARGET_SUM."""
+        weights, actions = np.empty((len(games), tree.visits.shape[2]), np.float32), np.empty(len(games), np.int64)
+        decide_at_roots(tree, games, self.constants, actions, weights)
+        return Decisions(actions, np.rint(TARGET_SUM * weights).astype(np.int32))
 
 
 @kernel
-def decide_at_root(tree: Any, game: int, constants: Any, weights: Any) -> int:
-    """Write the target [A]; the action to play. In one call, since each has to take the tree's arrays apart."""
-    target_at_root(tree, game, constants, weights)
-    return int(final_choice(tree, game, constants))
+def decide_at_roots(tree: Any, games: Any, constants: Any, actions: Any, weights: Any) -> None:
+    """Write the actions to play [n] and the targets [n, A]."""
+    for i in range(len(games)):
+        target_at_root(tree, games[i], constants, weights[i])
+        actions[i] = final_choice(tree, games[i], constants)
 
 
 @kernel

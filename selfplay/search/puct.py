@@ -10,13 +10,14 @@ and Leela Zero. Knows nothing of games or networks. Letters: A actions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.kernels import array_kernel, kernel
-from selfplay.search.search import Decision
+from selfplay.kernels import kernel
+from selfplay.search.search import Decisions, Slots, Turn
 from selfplay.search.simulate import growth_loop
 from selfplay.search.tree import Tree, sound_visits
 from selfplay.settings import SearchSettings
@@ -75,51 +76,62 @@ class Puct:
             settings.c_puct, settings.c_puct_base, settings.fpu_reduction, settings.noise_fraction
         )
 
-    def begin_move(
-        self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
-    ) -> None:
-        """Draw the root's exploration noise over its legal actions [A]."""
+    def begin_moves(self, tree: Tree, games: Slots, legal: npt.NDArray[np.bool_], turns: Sequence[Turn]) -> None:
+        """Draw the roots' exploration noise over their legal actions [n, A]."""
         if self.constants.noise_fraction > 0.0:
             # A Dirichlet draw is a normalised vector of gamma draws; illegal actions keep a share of zero.
-            share_out(rng.standard_gamma(self._settings.noise_alpha, len(legal)), legal, tree.noise[game])
+            alpha, actions = self._settings.noise_alpha, legal.shape[1]
+            draws = np.array([rng.standard_gamma(alpha, actions) for _, rng in turns])
+            share_out(draws, legal, games, tree.noise)
 
-    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision:
-        """The move to play at `ply` of a self-play game, drawn by temperature from the root's visits [A], and these
-        visits, which the network shall learn; proven mistakes left out of both."""
-        settings, visits = self._settings, np.empty(tree.visits.shape[2], np.int32)
-        temperature = settings.temperature if ply < settings.temperature_plies else settings.late_temperature
-        power, uniform = (1.0 / temperature, rng.random()) if temperature > 0.0 else (0.0, 0.0)
-        return Decision(int(drawn_visit(tree, game, power, uniform, visits)), visits)
-
-
-@kernel
-def share_out(draws: Any, legal: Any, noise: Any) -> None:
-    """Write the share that each legal action's draw has in the sum of all of theirs; zeros where all are zero."""
-    total = 0.0
-    for action in range(len(draws)):
-        total += draws[action] if legal[action] else 0.0
-    for action in range(len(draws)):
-        noise[action] = draws[action] / max(total, _SMALLEST_SUM) if legal[action] else 0.0
+    def decide(self, tree: Tree, games: Slots, turns: Sequence[Turn]) -> Decisions:
+        """The moves to play in self-play games, drawn by temperature from the roots' visits [n, A], and these visits,
+        which the network shall learn; proven mistakes left out of both."""
+        settings, chances = self._settings, np.zeros((len(games), 2))
+        for chance, (ply, rng) in zip(chances, turns, strict=True):
+            temperature = settings.temperature if ply < settings.temperature_plies else settings.late_temperature
+            if temperature > 0.0:
+                chance[:] = 1.0 / temperature, rng.random()
+        found = Decisions(np.empty(len(games), np.int64), np.empty((len(games), tree.visits.shape[2]), np.int32))
+        draw_visits(tree, games, chances, *found)
+        return found
 
 
 @kernel
-def drawn_visit(tree: Any, game: int, power: float, uniform: float, visits: Any) -> int:
-    """Write the root's sound visits [A]; an action drawn from them as in `draw`, with power 0 the most visited."""
-    sound_visits(tree, game, visits)
-    return int(draw(visits, power, uniform) if power > 0.0 else visits.argmax())
+def share_out(draws: Any, legal: Any, games: Any, noise: Any) -> None:
+    """Write to the noise [B, A] of `games` [n] the share that each legal action's draw [n, A] has in the sum of all of
+    theirs; zeros where all are zero."""
+    for i in range(len(games)):
+        total = 0.0
+        for action in range(draws.shape[1]):
+            total += draws[i, action] if legal[i, action] else 0.0
+        for action in range(draws.shape[1]):
+            noise[games[i], action] = draws[i, action] / max(total, _SMALLEST_SUM) if legal[i, action] else 0.0
 
 
-@array_kernel
+@kernel
+def draw_visits(tree: Any, games: Any, chances: Any, actions: Any, visits: Any) -> None:
+    """Write the roots' sound visits [n, A], and actions drawn from them as in `draw` with a power and a uniform [n, 2];
+    with power 0 the most visited."""
+    for i in range(len(games)):
+        sound_visits(tree, games[i], visits[i])
+        power, uniform = chances[i, 0], chances[i, 1]
+        actions[i] = draw(visits[i], power, uniform) if power > 0.0 else visits[i].argmax()
+
+
+@kernel
 def draw(visits: Any, power: float, uniform: float) -> int:
     """The action at which the running sum of visits^power passes the share `uniform` (0 to 1) of the whole."""
-    highest = visits.max()
-    weights = (visits / highest) ** power
-    left = uniform * weights.sum()
-    last = 0
+    highest, total = 0, 0.0
+    for action in range(len(visits)):
+        highest = max(highest, visits[action])
+    for action in range(len(visits)):
+        total += (visits[action] / highest) ** power
+    left, last = uniform * total, 0
     for action in range(len(visits)):
         if visits[action] > 0:
             last = action
-            left -= weights[action]
+            left -= (visits[action] / highest) ** power
             if left < 0.0:
                 break
     return last

@@ -7,6 +7,7 @@ evaluator and generator alone, not of the other slots. Letters: B slots, A actio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,17 +16,27 @@ import numpy.typing as npt
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.search.simulate import Simulator
-from selfplay.search.tree import NO_CHILD, Tree, leave_root, root_value
+from selfplay.search.tree import NO_CHILD, Left, Moved, Tree, leave_roots, root_value
 from selfplay.settings import SearchSettings
 
 IDLE = -1
 
 
-class Decision(NamedTuple):
-    """What a method makes of a finished search."""
+Slots = npt.NDArray[np.intp]  # [n]
 
-    action: int  # to play
-    target: npt.NDArray[np.int32]  # [A] what a network shall learn to expect at the root, in any unit
+
+class Turn(NamedTuple):
+    """Whose move a root's is."""
+
+    ply: int
+    rng: np.random.Generator  # the game's own
+
+
+class Decisions(NamedTuple):
+    """What a method makes of n finished searches."""
+
+    actions: npt.NDArray[np.int64]  # [n] to play
+    targets: npt.NDArray[np.int32]  # [n, A] what a network shall learn to expect at the root, in any unit
 
 
 class SearchMethod(Protocol):
@@ -36,11 +47,9 @@ class SearchMethod(Protocol):
 
     reuses_tree: bool  # whether the subtree of a move is of use after it
 
-    def begin_move(
-        self, tree: Tree, game: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator
-    ) -> None: ...
+    def begin_moves(self, tree: Tree, games: Slots, legal: npt.NDArray[np.bool_], turns: Sequence[Turn]) -> None: ...
 
-    def decide(self, tree: Tree, game: int, ply: int, rng: np.random.Generator) -> Decision: ...
+    def decide(self, tree: Tree, games: Slots, turns: Sequence[Turn]) -> Decisions: ...
 
 
 class RootFacts(NamedTuple):
@@ -55,14 +64,14 @@ class RootFacts(NamedTuple):
     line: list[int]  # principal variation: most visited actions from the root
 
 
-class Left(NamedTuple):
-    """What a search says of the root it leaves, and of the position it moves on to."""
+class Advance(NamedTuple):
+    """What searches say of the n roots they leave, and of the positions they move on to."""
 
-    value: float  # of the root that was left: mean of its evaluation and all simulations, seen by its player to move
-    simulations: int  # made for this move, without the visits kept from the move before
-    outcome: int  # ONGOING, WIN, DRAW or LOSS for the player who moved
-    to_move: int  # 0 or 1, in the new position
-    live: npt.NDArray[np.bool_]  # [A] True = may be best there; a view; without meaning if the game is over
+    values: npt.NDArray[np.float64]  # [n] of the root: mean of its evaluation and all simulations, seen by its mover
+    simulations: npt.NDArray[np.int64]  # [n] made for this move, without the visits kept from the move before
+    outcomes: npt.NDArray[np.int8]  # [n] ONGOING, WIN, DRAW or LOSS for the player who moved
+    to_move: npt.NDArray[np.int8]  # [n] 0 or 1, in the new position
+    live: npt.NDArray[np.bool_]  # [n, A] True = may be best there; without meaning if the game is over
 
 
 class Search:
@@ -89,23 +98,26 @@ class Search:
         self.method = method
         self.simulations = settings.simulations
         self._simulator = Simulator(rules, evaluator, method.loop, settings, games=slots)
-        self._kept = np.empty(self._simulator.states.shape[1], np.int32)
+        self._moved = Moved.empty(*self._simulator.states.shape)
         self._simulator.steps_left[:] = IDLE
         self._visits_before = np.zeros(slots, np.int64)  # [B] of the root, at the start of this move
 
     def put(self, slot: int, state: States) -> None:
         """Begin anew in `slot` at the ongoing position `state` [1]."""
-        self._simulator.states[slot, 0] = state[0]
-        self._simulator.tree.noise[slot] = 0.0
-        self._plan_afresh(slot)
+        simulator = self._simulator
+        simulator.states[slot, 0] = state[0]
+        simulator.tree.noise[slot] = 0.0
+        simulator.tree.size[slot] = 0
+        simulator.steps_left[slot] = self.simulations + 1  # the root's own evaluation is one
+        self._visits_before[slot] = 0
 
     def clear(self, slot: int) -> None:
         """Leave the slot idle until something is put there."""
         self._simulator.steps_left[slot] = IDLE
 
-    def explore(self, slot: int, *, ply: int, legal: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
-        """Let the method prepare the root (noise and the like) at this ply, from the game's own generator."""
-        self.method.begin_move(self._simulator.tree, slot, ply=ply, legal=legal, rng=rng)
+    def explore(self, slots: Slots, legal: npt.NDArray[np.bool_], turns: Sequence[Turn]) -> None:
+        """Let the method prepare the roots (noise and the like), whose legal actions [n, A] are given."""
+        self.method.begin_moves(self._simulator.tree, slots, legal, turns)
 
     def hurry(self, slot: int, simulations: int) -> None:
         """Search for this move with at most so many visits of the root."""
@@ -121,9 +133,9 @@ class Search:
         while (self._simulator.steps_left > 0).any():
             self.step()
 
-    def finished(self) -> list[int]:
+    def finished(self) -> Slots:
         """Slots that have their visits and wait for a move."""
-        slots: list[int] = (self._simulator.steps_left == 0).nonzero()[0].tolist()
+        slots: Slots = (self._simulator.steps_left == 0).nonzero()[0]
         return slots
 
     def state(self, slot: int) -> States:
@@ -152,36 +164,23 @@ class Search:
         actions = tree.visits[slot, 0].nonzero()[0].tolist()
         return {a: [a, *self._principal_variation(slot, int(tree.child[slot, 0, a]))] for a in actions}
 
-    def decide(self, slot: int, ply: int, rng: np.random.Generator) -> Decision:
-        """The action that the method plays at `ply`, and the policy to learn."""
-        return self.method.decide(self._simulator.tree, slot, ply, rng)
+    def decide(self, slots: Slots, turns: Sequence[Turn]) -> Decisions:
+        """The actions that the method plays, and the policies to learn."""
+        return self.method.decide(self._simulator.tree, slots, turns)
 
-    def advance(self, slot: int, action: int) -> Left:
-        """Move on to the position that a visited action leads to; where the game ends there, stay."""
-        simulator = self._simulator
-        made = -int(self._visits_before[slot])
-        left = leave_root(simulator.tree, slot, action, self._kept)
-        value, visits, outcome, to_move, nodes, kept_visits, is_solved = left
-        made += visits
-        if outcome == ONGOING:
-            reuse = self.method.reuses_tree or is_solved
-            states, kept = simulator.states[slot], self._kept[: nodes if reuse else 1]
-            states[: len(kept)] = states.take(kept)
-            if reuse:
-                self._plan(slot, kept=kept_visits)
-            else:
-                self._plan_afresh(slot)
-        return Left(value, made, outcome, to_move, simulator.tree.live[slot, 0])
-
-    def _plan_afresh(self, slot: int) -> None:
-        self._simulator.tree.size[slot] = 0
-        self._plan(slot, kept=0)
-        self._simulator.steps_left[slot] += 1  # the root's own evaluation
-
-    def _plan(self, slot: int, *, kept: int) -> None:
-        """Search until the root has its visits, of which so many are there already."""
-        self._simulator.steps_left[slot] = self.simulations - kept
-        self._visits_before[slot] = kept
+    def advance(self, slots: Slots, actions: npt.NDArray[np.int64]) -> Advance:
+        """Move on to the positions that visited actions lead to; where the game ends there, stay."""
+        simulator, tree = self._simulator, self._simulator.tree
+        left, states = Left.empty(len(slots)), simulator.states.reshape(-1)
+        count = leave_roots(tree, slots, actions, self.method.reuses_tree, left, self._moved)
+        states[self._moved.targets[:count]] = states[self._moved.sources[:count]]
+        made = left.visits - self._visits_before[slots]
+        going = left.outcome == ONGOING
+        on, kept = slots[going], left.kept_visits[going]
+        # Visits to the root that are still wanted; and its own evaluation, where it is not known.
+        simulator.steps_left[on] = self.simulations - kept + (tree.size[on] == 0)
+        self._visits_before[on] = kept
+        return Advance(left.value, made, left.outcome, left.to_move, tree.live[slots, 0])
 
     def _principal_variation(self, slot: int, node: int) -> list[int]:
         """Most visited actions from a node on."""

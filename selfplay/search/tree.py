@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.games.game import LOSS, ONGOING, WIN
-from selfplay.kernels import array_kernel, kernel
+from selfplay.kernels import kernel
 
 NO_CHILD = -1
 
@@ -61,6 +61,47 @@ def new_trees(games: int, nodes: int, actions: int) -> Tree:
         value_sum=np.zeros(edges, np.float32),
         noise=np.zeros((games, actions), np.float32),
     )
+
+
+class Left(NamedTuple):
+    """What is to be said of n roots that are left, and of the positions they are left for."""
+
+    value: npt.NDArray[np.float64]  # [n] mean of the root's evaluation and all simulations, seen by its player to move
+    visits: npt.NDArray[np.int64]  # [n] of the root
+    outcome: npt.NDArray[np.int8]  # [n] ONGOING, WIN, DRAW or LOSS for the player who moved
+    to_move: npt.NDArray[np.int8]  # [n] 0 or 1, in the new position
+    kept_visits: npt.NDArray[np.int64]  # [n] of the new root
+
+    @classmethod
+    def empty(cls, count: int) -> Left:
+        """Room for so many."""
+        return cls(
+            np.empty(count, np.float64),
+            np.empty(count, np.int64),
+            np.empty(count, np.int8),
+            np.empty(count, np.int8),
+            np.empty(count, np.int64),
+        )
+
+
+class Moved(NamedTuple):
+    """Nodes whose states follow them to another index, and memory to work in."""
+
+    sources: npt.NDArray[np.int64]  # [B · N] game · N + index
+    targets: npt.NDArray[np.int64]  # [B · N]
+    kept: npt.NDArray[np.int32]  # [N]
+    new_index: npt.NDArray[np.int32]  # [N]
+
+    @classmethod
+    def empty(cls, games: int, nodes: int) -> Moved:
+        """Room for all nodes of so many games."""
+        all_nodes = games * nodes
+        return cls(
+            np.empty(all_nodes, np.int64),
+            np.empty(all_nodes, np.int64),
+            np.empty(nodes, np.int32),
+            np.empty(nodes, np.int32),
+        )
 
 
 @kernel
@@ -222,38 +263,55 @@ def finish_leaves(tree: Any, games: Any, leaves: Any, priors: Any, values: Any) 
 
 
 @kernel
-def leave_root(tree: Any, game: int, action: int, kept: Any) -> tuple[float, int, int, int, int, int, bool]:
-    """Move on to the root's child by a visited action, unless the game ends there.
+def leave_roots(tree: Any, games: Any, actions: Any, reuses: bool, left: Any, moved: Any) -> int:
+    """Move on to the children of the roots of `games` [n] by visited actions [n], except where the game ends there.
 
-    Returns the value and visits of the root that was left, the child's outcome (seen by the player who moves there)
-    and player to move, how many nodes stay, how many visits the new root has and whether it is solved; `kept` as in
-    `reroot`.
+    What is known below the child stays where the method reuses it or the child is solved; else the tree is empty then,
+    but for the child's live actions. Writes `left`; returns how many states have to follow their nodes: see `moved`.
     """
-    value, visits = root_value(tree, game), root_visits(tree, game)
-    mover, child = tree.to_move[game, 0], tree.child[game, 0, action]
-    to_move = tree.to_move[game, child]
-    if tree.terminal[game, child]:
-        result = int(tree.value[game, child])
-        return value, visits, result if to_move == mover else -result, to_move, 0, 0, True
-    tree.noise[game] = 0.0
-    nodes = reroot(tree, game, action, kept)
-    return value, visits, ONGOING, to_move, nodes, root_visits(tree, game), is_solved(tree, game)
+    count, nodes = 0, tree.parent.shape[1]
+    for i in range(len(games)):
+        game = games[i]
+        left.value[i], left.visits[i] = root_value(tree, game), root_visits(tree, game)
+        mover, child = tree.to_move[game, 0], tree.child[game, 0, actions[i]]
+        left.to_move[i] = tree.to_move[game, child]
+        if tree.terminal[game, child]:
+            result = int(tree.value[game, child])
+            left.outcome[i] = result if left.to_move[i] == mover else -result
+            left.kept_visits[i] = 0
+            continue
+        left.outcome[i] = ONGOING
+        for action in range(tree.noise.shape[1]):
+            tree.noise[game, action] = 0.0
+        if reuses or tree.lower[game, child] == tree.upper[game, child]:
+            for new in range(reroot(tree, game, child, moved)):
+                moved.sources[count + new] = game * nodes + moved.kept[new]
+                moved.targets[count + new] = game * nodes + new
+            count += tree.size[game]
+            left.kept_visits[i] = root_visits(tree, game)
+        else:
+            for action in range(tree.live.shape[2]):
+                tree.live[game, 0, action] = tree.live[game, child, action]
+            tree.size[game] = 0
+            moved.sources[count], moved.targets[count] = game * nodes + child, game * nodes
+            count += 1
+            left.kept_visits[i] = 0
+    return count
 
 
-@array_kernel
-def reroot(tree: Any, game: int, action: int, kept: Any) -> int:
-    """Make the root's child by `action` the root, dropping all else.
+@kernel
+def reroot(tree: Any, game: int, top: int, moved: Any) -> int:
+    """Make a node the root, dropping all that is not below it.
 
-    The child must be there. Returns the number of nodes that stay; kept[new index] = old index. Works in place: a
-    child's index is always above its parent's, so every node moves down or stays.
+    Returns the number of nodes that stay; moved.kept[new index] = old index. Works in place: a child's index is always
+    above its parent's, so every node moves down or stays.
     """
-    top = tree.child[game, 0, action]
-    new_index = np.full(tree.size[game], NO_CHILD, np.int32)
+    new_index, kept = moved.new_index, moved.kept
     count = 0
-    for old in range(top, tree.size[game]):
-        inside = old == top or new_index[tree.parent[game, old]] != NO_CHILD
+    for old in range(tree.size[game]):
+        inside = old == top or (old > top and new_index[tree.parent[game, old]] != NO_CHILD)
+        new_index[old] = count if inside else NO_CHILD
         if inside:
-            new_index[old] = count
             kept[count] = old
             count += 1
     for new in range(count):

@@ -16,9 +16,9 @@ from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.game import ONGOING, Rules
 from selfplay.games.random_play import random_opening
-from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policy
+from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policies
 from selfplay.search.method import self_play_method
-from selfplay.search.search import Search
+from selfplay.search.search import Search, Slots, Turn
 from selfplay.settings import SearchSettings
 
 _VALUE_PLACES = 4  # decimals of root values in batch files
@@ -52,6 +52,11 @@ class _Seat:
         self.policies += [[] for _ in self.moves]
         self.values += [0.0] * self.opening
         self.simulations += [0] * self.opening
+
+    @property
+    def turn(self) -> Turn:
+        """The next move's."""
+        return Turn(len(self.moves), self.rng)
 
 
 class Lockstep:
@@ -87,30 +92,27 @@ class Lockstep:
     def play(self, numbers: Iterable[int]) -> Iterator[GameRecord | None]:
         """Play the games of these numbers; yields each when it is finished, and None after every step between."""
         waiting = iter(numbers)
-        for slot in range(len(self._seats)):
-            self._seat_next(slot, waiting)
+        self._begin_moves([(slot, self._seat_next(slot, waiting)) for slot in range(len(self._seats))])
         while any(self._seats):
             self.counts.simulations += self.search.step()
-            for slot in self.search.finished():
-                record = self._make_move(slot)
-                if record is not None:
-                    self._seat_next(slot, waiting)
-                    yield record
+            slots = self.search.finished()
+            if len(slots):
+                yield from self._make_moves(slots, waiting)
             yield None
 
-    def _seat_next(self, slot: int, waiting: Iterator[int]) -> None:
-        """Start the next game in the slot, or leave it empty."""
+    def _seat_next(self, slot: int, waiting: Iterator[int]) -> npt.NDArray[np.bool_] | None:
+        """Start the next game in the slot, or leave it empty; the legal actions [A] that it begins with."""
         number = next(waiting, None)
         if number is None:
             self._seats[slot] = None
             self.search.clear(slot)
-            return
+            return None
         seed = game_seed(self._run_seed, self._round, number)
         rng = np.random.default_rng(seed)
         opening = random_opening(self._rules, self._draw_plies(rng), rng)
-        self._seats[slot] = seat = _Seat(number, seed, rng, opening.to_move, opening.moves)
+        self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
         self.search.put(slot, opening.state)
-        self._begin_move(slot, seat, opening.legal)
+        return opening.legal
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         """Random plies that a game begins with."""
@@ -119,35 +121,57 @@ class Lockstep:
             return 0
         return int(rng.integers(1, settings.opening_plies + 1))
 
-    def _begin_move(self, slot: int, seat: _Seat, legal: npt.NDArray[np.bool_]) -> None:
-        """Prepare the search for a move: in full, or quickly (playout cap randomisation, Wu 2019, 3.1)."""
-        settings = self._settings
-        seat.is_quick = settings.full_share < 1.0 and seat.rng.random() >= settings.full_share
-        if seat.is_quick:
-            self.search.hurry(slot, settings.quick_simulations)
-        else:
-            self.search.explore(slot, ply=len(seat.moves), legal=legal, rng=seat.rng)
+    def _begin_moves(self, roots: list[tuple[int, npt.NDArray[np.bool_] | None]]) -> None:
+        """Prepare the searches for moves: in full, or quickly (playout cap randomisation, Wu 2019, 3.1).
 
-    def _make_move(self, slot: int) -> GameRecord | None:
-        """Record what the search found, play, and either finish the game or search on."""
-        seat = self._seats[slot]
-        assert seat is not None
-        action, target = self.search.decide(slot, len(seat.moves), seat.rng)
-        left = self.search.advance(slot, action)
-        seat.moves.append(action)
-        seat.policies.append([] if seat.is_quick else sparse_policy(target))
-        seat.simulations.append(left.simulations)
-        seat.values.append(round(left.value, _VALUE_PLACES))
-        if left.outcome != ONGOING:
-            return self._finish(seat, left.outcome)
+        Args:
+            roots: slots, each with the legal actions [A] there; None where the slot is empty.
+        """
+        settings, slots, legal, turns = self._settings, [], [], []
+        for slot, mask in roots:
+            seat = self._seats[slot]
+            if seat is None or mask is None:
+                continue
+            seat.is_quick = settings.full_share < 1.0 and seat.rng.random() >= settings.full_share
+            if seat.is_quick:
+                self.search.hurry(slot, settings.quick_simulations)
+            else:
+                slots.append(slot)
+                legal.append(mask)
+                turns.append(seat.turn)
+        if slots:
+            self.search.explore(np.array(slots), np.array(legal), turns)
+
+    def _make_moves(self, slots: Slots, waiting: Iterator[int]) -> list[GameRecord]:
+        """Record what the searches found and play; games that are over, in whose slots the next ones begin."""
+        seats = [seat for slot in slots if (seat := self._seats[slot]) is not None]
+        decided = self.search.decide(slots, [seat.turn for seat in seats])
+        found = self.search.advance(slots, decided.actions)
+        policies = sparse_policies(decided.targets)
+        columns = (decided.actions, found.values, found.simulations, found.outcomes, found.to_move)
+        rows = zip(slots.tolist(), seats, policies, *(column.tolist() for column in columns), strict=True)
+        over, roots = [], []
+        for place, (slot, seat, policy, action, value, simulations, outcome, to_move) in enumerate(rows):
+            seat.moves.append(action)
+            seat.policies.append([] if seat.is_quick else policy)
+            seat.simulations.append(simulations)
+            seat.values.append(round(value, _VALUE_PLACES))
+            if outcome != ONGOING:
+                over.append(self._finish(seat, outcome))
+                roots.append((slot, self._seat_next(slot, waiting)))
+                continue
+            self._check_length(seat)
+            seat.to_move = to_move
+            roots.append((slot, found.live[place]))
+        self._begin_moves(roots)
+        return over
+
+    def _check_length(self, seat: _Seat) -> None:
         if len(seat.moves) >= self._rules.info.max_plies:
             raise GameError(
                 f"a game of {self._rules.info.name} is not over after {len(seat.moves)} plies, but the game declares "
                 f"max_plies = {self._rules.info.max_plies}; run `selfplay check {self._rules.info.spec}`"
             )
-        seat.to_move = left.to_move
-        self._begin_move(slot, seat, left.live)
-        return None
 
     def _finish(self, seat: _Seat, outcome: int) -> GameRecord:
         """`outcome` is seen by the player who made the last move: the one to move before it."""

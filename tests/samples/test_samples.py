@@ -24,7 +24,7 @@ from selfplay.samples.batch_file import (
     flat_policies,
     game_seed,
     read_batch,
-    sparse_policy,
+    sparse_policies,
 )
 from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
@@ -123,8 +123,8 @@ def test_a_torn_or_flipped_batch_is_found(data):
 
 
 def test_policies_are_sparse_and_come_back_as_probabilities():
-    weights = np.array([0, 3, 0, 1], np.int32)
-    assert sparse_policy(weights) == [1, 3, 3, 1]
+    weights = np.array([[0, 3, 0, 1], [0, 0, 0, 0], [7, 0, 0, 0]], np.int32)
+    assert sparse_policies(weights) == [[1, 3, 3, 1], [], [0, 7]]
     pairs, actions, weights = flat_policies([[1, 3, 3, 1], [2, 5]])
     assert (pairs.tolist(), actions.tolist(), weights.tolist()) == ([2, 1], [1, 3, 2], [3, 1, 5])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_slot import advance, decide, explore
 from toys import CALM, HashEvaluator, again_value, made
 
 from selfplay.evaluation.cache import CachedEvaluator
@@ -40,7 +41,7 @@ def test_visits_targets_and_moves_are_those_of_mctx(tictactoe, case):
     for slot in range(len(GOLDEN["positions"])):
         facts = found.root(slot)
         assert facts.visits.tolist() == case["visits"][slot]
-        assert found.decide(slot, 0, np.random.default_rng(0)).action == case["actions"][slot]
+        assert decide(found, slot, 0, np.random.default_rng(0))[0] == case["actions"][slot]
         weights = np.empty(9, np.float32)
         target_at_root(found._simulator.tree, slot, found.method.constants, weights)
         np.testing.assert_allclose(weights, case["weights"][slot], atol=2e-5)
@@ -74,7 +75,7 @@ def test_the_target_improves_on_the_policy(connect4):
     found = search(connect4, [[], [3], [3, 3], [0, 1, 2]], simulations=40, gumbel_scale=0.3)
     for slot in range(4):
         facts = found.root(slot)
-        target = found.decide(slot, 0, CALM).target / TARGET_SUM
+        target = decide(found, slot, 0, CALM)[1] / TARGET_SUM
         mixed = facts.q[facts.visits > 0] @ facts.prior[facts.visits > 0] / facts.prior[facts.visits > 0].sum()
         completed = np.where(facts.visits > 0, facts.q, (facts.evaluation + 40 * mixed) / 41)
         assert target.sum() == pytest.approx(1, abs=0.001)
@@ -88,9 +89,9 @@ def test_noise_makes_games_differ_and_its_absence_does_not(connect4):
         result = Search(connect4, cached, self_play_method(settings, connect4.info), settings, slots=64)
         for slot in range(64):
             result.put(slot, connect4.start(1))
-            result.explore(slot, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(slot))
+            explore(result, slot, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(slot))
         result.run()
-        return {result.decide(slot, 0, np.random.default_rng(0)).action for slot in range(64)}
+        return {decide(result, slot, 0, np.random.default_rng(0))[0] for slot in range(64)}
 
     assert len(first_moves(1.0)) >= 4
     assert len(first_moves(0.0)) == 1
@@ -111,16 +112,16 @@ def test_the_only_reply_is_found_whatever_the_noise(connect4):
     result = Search(connect4, cached, self_play_method(settings, connect4.info), settings, slots=20)
     for slot in range(20):
         result.put(slot, connect4.replay(moves)[0][-1:])
-        result.explore(slot, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(slot))
+        explore(result, slot, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(slot))
     result.run()
-    assert {result.decide(slot, 0, np.random.default_rng(0)).action for slot in range(20)} == {3}
+    assert {decide(result, slot, 0, np.random.default_rng(0))[0] for slot in range(20)} == {3}
 
 
 def test_a_solved_position_is_played_out_without_searching_again(tictactoe):
     found = search(tictactoe, [[0, 1, 4]], simulations=300, win_in_one=True, solver=True)
     assert found.root(0).outcome == -1
-    action = found.decide(0, 3, np.random.default_rng(0)).action
-    found.advance(0, action)
+    action = decide(found, 0, 3, np.random.default_rng(0))[0]
+    advance(found, 0, action)
     found.run()
     assert found.root(0).outcome == 1
     assert made(found) <= 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_slot import advance, decide, explore
 from toys import HashEvaluator, again_value, made, minimax
 
 from selfplay.evaluation.cache import CachedEvaluator
@@ -224,7 +225,7 @@ def test_reusing_the_tree_keeps_what_was_known_of_the_subtree(connect4):
     action = int(root.visits.argmax())
     expected = root.visits[action] - 1  # the first visit evaluated the child itself
     line = root.line
-    result.advance(0, action)
+    advance(result, 0, action)
     again = result.root(0)
     assert again.visits.sum() == expected
     assert again.line == line[1:]
@@ -241,7 +242,7 @@ def test_a_reused_tree_grows_as_the_twin_of_its_subtree_would(tictactoe):
     for _ in range(4):
         action = int(result.root(0).visits.argmax())
         moves.append(action)
-        result.advance(0, action)
+        advance(result, 0, action)
         result.run()
         tree = result._simulator.tree
         size = int(tree.size[0])
@@ -257,7 +258,7 @@ def test_noise_reaches_only_the_root_and_only_self_play(connect4):
     settings = SearchSettings(simulations=50, noise_fraction=0.5)
     noisy = Search(connect4, remembering(HashEvaluator(), connect4), Puct(settings), settings, slots=1)
     noisy.put(0, connect4.start(1))
-    noisy.explore(0, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(1))
+    explore(noisy, 0, ply=0, legal=np.ones(7, bool), rng=np.random.default_rng(1))
     noisy.run()
     calm = search(connect4, [[]], simulations=50)
     assert (noisy.root(0).visits != calm.root(0).visits).any()
@@ -270,7 +271,7 @@ def test_noise_lies_on_legal_actions_and_sums_to_one(tictactoe):
     result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     state, known = tictactoe.replay([0, 4])
     result.put(0, state[-1:])
-    result.explore(0, ply=2, legal=known.legal[-1], rng=np.random.default_rng(0))
+    explore(result, 0, ply=2, legal=known.legal[-1], rng=np.random.default_rng(0))
     noise = result._simulator.tree.noise[0]
     assert noise[[0, 4]].sum() == 0
     assert noise.sum() == pytest.approx(1, abs=1e-6)
@@ -290,8 +291,8 @@ def test_temperature_changes_after_its_plies(tictactoe):
     settings = SearchSettings(simulations=20, temperature=10.0, temperature_plies=2, late_temperature=0.0)
     result = Search(tictactoe, remembering(HashEvaluator(), tictactoe), Puct(settings), settings, slots=1)
     result.put(0, tictactoe.start(1))
-    result.explore(0, ply=0, legal=np.ones(9, bool), rng=np.random.default_rng(0))
+    explore(result, 0, ply=0, legal=np.ones(9, bool), rng=np.random.default_rng(0))
     result.run()
     rng = np.random.default_rng(0)
-    assert len({result.decide(0, 1, rng).action for _ in range(50)}) > 4
-    assert {result.decide(0, 2, rng).action for _ in range(50)} == {int(result.root(0).visits.argmax())}
+    assert len({decide(result, 0, 1, rng)[0] for _ in range(50)}) > 4
+    assert {decide(result, 0, 2, rng)[0] for _ in range(50)} == {int(result.root(0).visits.argmax())}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from one_slot import advance, decide
 from toys import CALM, HashEvaluator, again_value, made, minimax
 
 from selfplay.evaluation.cache import CachedEvaluator
@@ -47,7 +48,7 @@ def test_what_is_proven_is_so(tictactoe, simulations, win_in_one):
         if facts.outcome is not None:
             solved += 1
             assert facts.outcome == facts.value == perfect
-            sound = found.decide(slot, 0, CALM).target.nonzero()[0]
+            sound = decide(found, slot, 0, CALM)[1].nonzero()[0]
             assert len(sound)
             assert all(value_after(tictactoe, moves, a) == perfect for a in sound)
         for action in facts.visits.nonzero()[0]:
@@ -70,13 +71,13 @@ def test_a_solved_root_is_not_searched_on(tictactoe):
     found = solve(tictactoe, [[0, 3, 1, 4]], simulations=300, win_in_one=True)
     assert found.root(0).outcome == 1
     assert made(found) == 1
-    assert found.decide(0, 0, CALM).target.tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert decide(found, 0, 0, CALM)[1].tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_move_that_loses_by_force_gets_no_more_visits(connect4):
     """O must stop three in a row at once: every other reply is proven lost after two plies and left alone."""
     found = solve(connect4, [[3, 0, 3, 0, 3]], simulations=200, win_in_one=True)
-    assert found.decide(0, 0, CALM).target.nonzero()[0].tolist() == [3]
+    assert decide(found, 0, 0, CALM)[1].nonzero()[0].tolist() == [3]
     assert found.root(0).visits[3] > 190
 
 
@@ -86,10 +87,10 @@ def test_play_goes_on_from_what_is_proven(tictactoe):
     found = solve(tictactoe, [moves], simulations=400, win_in_one=True)
     assert found.root(0).outcome == -1
     while True:
-        action = int(found.decide(0, 0, CALM).target.argmax())
+        action = int(decide(found, 0, 0, CALM)[1].argmax())
         moves.append(action)
-        left = found.advance(0, action)
-        if left.outcome != ONGOING:
+        outcome = advance(found, 0, action)[2]
+        if outcome != ONGOING:
             break
         found.run()
         assert found.root(0).outcome == (1 if len(moves) % 2 == 0 else -1)
