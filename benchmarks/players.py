@@ -23,14 +23,15 @@ class Player:
     Args:
         driver: its file in `peer_systems/`, with its arguments.
         python: the interpreter of its environment.
-        core: the only core it may use.
+        core: the only core it may use; any, if it is not given.
     """
 
-    def __init__(self, driver: list[str], *, core: int, python: Path = Path(sys.executable)) -> None:
+    def __init__(self, driver: list[str], *, core: int | None = None, python: Path = Path(sys.executable)) -> None:
         self._driver, started = driver, time.perf_counter()
         alone = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
         self._child = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), str(python), str(SYSTEMS / driver[0]), *driver[1:]],
+            [*pinned, str(python), str(SYSTEMS / driver[0]), *driver[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

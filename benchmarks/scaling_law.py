@@ -4,11 +4,12 @@
     python benchmarks/scaling_law.py --out FOLDER --minutes 20 --plot docs         and docs/scaling_law.svg
 
 Each size is trained from nothing for some minutes. Models on the way, at rounds that double, and perfect play, where
-`selfplay[oracle]` is installed, then meet each other; their ratings are one Bradley-Terry fit. Compute is the arithmetic
-of play (forward passes of positions that the network judged) and training (three times a forward pass for a sample).
+`selfplay[oracle]` is installed, then meet each other; their ratings are one Bradley-Terry fit. Compute is the
+arithmetic of play (forward passes of positions that the network judged) and training (three times a forward pass for a
+sample).
 
-The fit is that of Jones 2021 ("Scaling Scaling Laws with Board Games") and of Neumann and Gros 2022 ("Scaling Laws for a
-Multi-Agent Reinforcement Learning Model"): Elo = a + b log10(compute) on the frontier, which are the models that none
+The fit is that of Jones 2021 ("Scaling Scaling Laws with Board Games") and of Neumann and Gros 2022 ("Scaling Laws for
+a Multi-Agent Reinforcement Learning Model"): Elo = a + b log10(compute) on the frontier, which are the models that none
 stronger is cheaper than, as far as it rises below the plateau of perfect play. Strength in Bradley and Terry's sense
 then grows as compute to the power b / 400.
 
@@ -59,11 +60,19 @@ class Point:
     error: float = 0.0  # half of the 95 % interval
 
 
-def asked(size: str) -> list[str]:
-    """Settings of a run with a network of BLOCKSxCHANNELS."""
+def chosen(size: str) -> list[str]:
+    """Settings of a run with a network of BLOCKSxCHANNELS, beside the preset."""
     blocks, channels = size.split("x")
-    chosen = (f"network.blocks={blocks}", f"network.channels={channels}", f"selfplay.games_per_round={GAMES_PER_ROUND}")
-    return ["connect4", "--preset", PRESET, *(f"--set={each}" for each in chosen)]
+    return [
+        f"network.blocks={blocks}",
+        f"network.channels={channels}",
+        f"selfplay.games_per_round={GAMES_PER_ROUND}",
+    ]
+
+
+def asked(size: str) -> list[str]:
+    """The same as a command's arguments."""
+    return ["connect4", "--preset", PRESET, *(f"--set={each}" for each in chosen(size))]
 
 
 def foretold(size: str, minutes: float, folder: Path) -> dict[str, Any]:
@@ -78,9 +87,7 @@ def foretold(size: str, minutes: float, folder: Path) -> dict[str, Any]:
 
 def compute_by_round(size: str, layout: RunLayout, plan: dict[str, Any]) -> dict[int, float]:
     """FLOP that went into each round's model, from the first round on."""
-    settings = settings_as_run(
-        *asked(size)[:1], PRESET, None, [each.removeprefix("--set=") for each in asked(size)[3:]]
-    )
+    settings = settings_as_run("connect4", PRESET, None, tuple(chosen(size)))
     work = Work.of(load_rules("connect4").info, settings.network, settings.training, GAMES_PER_ROUND)
     evaluations_per_ply = plan["speeds"]["simulations_per_ply"] * plan["speeds"]["evaluated_share"]
     spent, found = 0.0, {}
@@ -131,7 +138,8 @@ def fit(points: list[Point], plateau: float) -> dict[str, Any]:
     x = np.log10([point.flops for point in rising])
     y = np.array([point.elo for point in rising])
     slope, intercept = np.polyfit(x, y, 1)
-    rng, slopes = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    slopes: list[float] = []
     while len(slopes) < BOOTSTRAPS:
         rows = rng.integers(len(x), size=len(x))
         if len(set(rows)) > 2:

@@ -4,9 +4,9 @@
     python benchmarks/training_speed.py --positions 1000000   a window of so many positions (the default)
 
 Steps: samples/s of whole optimizer steps on random Connect Four positions, for two networks, on one thread and on all
-cores, in 32 bits and in the precision that `auto` finds for this machine, in turns. Pool: seconds to read a window from
-batch files, what its columns take, memory of the process before and after; rows/s of minibatches made from it, beside
-which stands the share of a step that is.
+cores, in 32 bits and in the precision that `auto` finds for this machine, and on a GPU if there is one, in turns. Pool:
+seconds to read a window from batch files, what its columns take, memory of the process before and after; rows/s of
+minibatches made from it, beside which stands the share of a step that is.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from selfplay.config import from_tree
+from selfplay.evaluation.torch_evaluator import cuda_is_usable
 from selfplay.games.registry import load_rules
 from selfplay.machine import multiplies_bfloat16, resident_megabytes, usable_cores
 from selfplay.samples.collector import RunIdentity
@@ -48,12 +49,20 @@ def trainers() -> dict[str, Trainer]:
     for blocks, channels in NETWORKS:
         for precision in precisions:
             for threads in sorted({1, usable_cores()}):
-                plan = {"mode": "serial", "ranks": 1, "threads": threads, "precision": precision, "device": "cpu"}
-                network = {"blocks": blocks, "channels": channels}
-                settings = from_tree({"network": network, "training": {**plan, "batch_size": BATCH}}, where="benchmark")
-                trainer = Trainer.new(load_rules("connect4").info, settings)
-                found[f"{blocks}x{channels} {precision} {threads} thread{'s' if threads > 1 else ''}"] = trainer
+                name = f"{blocks}x{channels} {precision} {threads} thread{'s' if threads > 1 else ''}"
+                found[name] = trainer((blocks, channels), device="cpu", precision=precision, threads=threads)
+        if cuda_is_usable():
+            name, gpu = f"{blocks}x{channels} bfloat16", {"device": "cuda", "precision": "bfloat16"}
+            found[f"{name} GPU"] = trainer((blocks, channels), **gpu)
+            found[f"{name} GPU compiled"] = trainer((blocks, channels), **gpu, compile=True)
     return found
+
+
+def trainer(network: tuple[int, int], **plan: Any) -> Trainer:
+    """A trainer for a network of so many blocks and channels."""
+    training = {"mode": "serial", "ranks": 1, "threads": 1, "batch_size": BATCH, **plan}
+    tree = {"network": {"blocks": network[0], "channels": network[1]}, "training": training}
+    return Trainer.new(load_rules("connect4").info, from_tree(tree, where="benchmark"))
 
 
 def steps_per_second(trainer: Trainer, batches: list[Samples]) -> float:

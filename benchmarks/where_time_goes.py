@@ -70,7 +70,7 @@ def measure(bench: Bench, seconds: float, turns: int) -> dict[str, Any]:
     clock.around(simulator, "_grow", "trees, rules and cache")
     clock.around(bench.rules, "encode", "encoding")
     clock.around(bench.cached, "evaluate", "reading the network")
-    clock.around(bench.lockstep, "_make_move", "moves")
+    clock.around(bench.lockstep, "_make_moves", "moves")
     found: dict[str, list[float]] = {part: [] for part in PARTS}
     plies = 0.0
     for _ in range(turns):

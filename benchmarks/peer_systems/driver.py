@@ -14,6 +14,7 @@ from typing import Protocol
 
 NETWORK_BLOCKS, NETWORK_CHANNELS = 5, 64
 SIMULATIONS = 100  # per move
+COUNTS = ("games", "moves", "simulations", "evaluations")
 
 
 class System(Protocol):
@@ -22,6 +23,7 @@ class System(Protocol):
     games: int  # finished so far
     moves: int  # made so far
     simulations: int  # made so far; visits kept from the move before do not count
+    evaluations: int  # positions that the network judged so far; 0 where that is not counted
 
     def advance(self) -> None:
         """Play on by the smallest step there is: a move, or a step of all games."""
@@ -35,13 +37,12 @@ class System(Protocol):
 
 def play_for(system: System, seconds: float) -> dict[str, float]:
     """What is done in at least so many seconds: whole steps only."""
-    before = system.games, system.moves, system.simulations
+    before = [getattr(system, name) for name in COUNTS]
     start = time.perf_counter()
     while (now := time.perf_counter()) - start < seconds:
         system.advance()
-    done = zip((system.games, system.moves, system.simulations), before, strict=True)
-    games, moves, simulations = (new - old for new, old in done)
-    return {"seconds": now - start, "games": games, "moves": moves, "simulations": simulations}
+    done = {name: getattr(system, name) - old for name, old in zip(COUNTS, before, strict=True)}
+    return {"seconds": now - start, **done}
 
 
 def serve(system: System) -> None:

@@ -55,7 +55,7 @@ class MctxPgx:
     """A batch of games, one move in each at a time."""
 
     def __init__(self, policy: str, batch: int) -> None:
-        self.games = self.moves = self.simulations = 0
+        self.games = self.moves = self.simulations = self.evaluations = 0
         self._batch, self._env = batch, pgx.make("connect_four")
         self._network = Network(NETWORK_BLOCKS, NETWORK_CHANNELS, self._env.num_actions)
         self._key = jax.random.PRNGKey(0)

@@ -17,7 +17,7 @@ class OpenSpiel:
     """The work of one of its actors, move by move."""
 
     def __init__(self, api: str) -> None:
-        self.games = self.moves = self.simulations = 0
+        self.games = self.moves = self.simulations = self.evaluations = 0
         self._game = pyspiel.load_game("connect_four")
         config = alpha_zero.Config(
             game="connect_four", path=tempfile.mkdtemp(), learning_rate=1e-3, weight_decay=1e-4,

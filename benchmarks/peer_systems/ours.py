@@ -1,15 +1,21 @@
-"""`selfplay` as a worker plays: `ours.py play MODEL.onnx`; `ours.py write MODEL.pt BLOCKS CHANNELS PRECISION`."""
+"""`selfplay` as a worker plays: `ours.py play MODEL.onnx`, or MODEL.pt on a GPU.
+
+`ours.py write MODEL.pt BLOCKS CHANNELS PRECISION` makes both files of an untrained one.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from driver import SIMULATIONS, serve
 
 from selfplay.config import from_tree, preset
 from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.gpu_client import GpuEvaluator
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
@@ -18,6 +24,7 @@ from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import spare_the_collector
 
 HASTY_SIMULATIONS = 4
+SEED = os.getpid()  # several of these play different games
 BATCHES = (8, 32, 64, 128)
 
 
@@ -26,14 +33,15 @@ class Ours:
 
     def __init__(self, model: Path) -> None:
         rules, worker = load_rules("connect4"), WorkerSettings()
-        self._network = OnnxEvaluator(model, rules.info)
-        cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
+        device = "cuda" if model.suffix == ".pt" else "cpu"
+        self._network: Any = GpuEvaluator(model) if device == "cuda" else OnnxEvaluator(model, rules.info)
+        self._cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
         # The same work as the others: games from the first position, every simulation made.
         plain = {"opening_share": 0.0, "solver": False, "simulations": SIMULATIONS}
         asked = {"search": {**preset("connect4")["search"], **plain}}
         settings: SearchSettings = from_tree(asked, where="peers").search
         self._lockstep = Lockstep(
-            rules, cached, settings, slots=worker.games_side_by_side("cpu"), run_seed=0, round_number=1
+            rules, self._cached, settings, slots=worker.games_side_by_side(device), run_seed=SEED, round_number=1
         )
         spare_the_collector()
         self._play = self._lockstep.play(range(10**9))
@@ -43,6 +51,7 @@ class Ours:
     games = property(lambda self: self._lockstep.counts.games)
     moves = property(lambda self: self._lockstep.counts.plies)
     simulations = property(lambda self: self._lockstep.counts.simulations)
+    evaluations = property(lambda self: self._cached.counts.evaluated)
 
     def advance(self) -> None:
         next(self._play)

@@ -104,7 +104,7 @@ class PlainTorch:
     def __init__(self) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        self.games = self.moves = self.simulations = 0
+        self.games = self.moves = self.simulations = self.evaluations = 0
         self._network = Network(NETWORK_BLOCKS, NETWORK_CHANNELS).eval()
         self._rng = np.random.default_rng(0)
         self._begin()
