@@ -17,6 +17,7 @@ def facts() -> dict[str, object]:
         "processor": _processor(),
         "instructions": sorted(_flags() & {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8"}),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": _said_by("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
         "memory_gigabytes": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -27,9 +28,15 @@ def facts() -> dict[str, object]:
 
 def commit() -> str:
     """The commit of the working tree, with a + where it was changed since; empty outside a repository."""
-    here = Path(__file__).parent
-    found = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=here, capture_output=True, text=True)
-    return found.stdout.strip()
+    return _said_by("git", "describe", "--always", "--dirty=+")
+
+
+def _said_by(*command: str) -> str:
+    """What a program prints; nothing where it is not there or fails."""
+    try:
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def stolen_seconds() -> float:
