@@ -28,8 +28,9 @@ from selfplay.evaluation.torch_evaluator import ROWS, Lane, TorchNetwork
 from selfplay.games.random_play import random_positions
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
+from selfplay.settings import WorkerSettings
 
-SIZES = (512, 1024, 2048, 4096)
+SIZES = (1024, 2048, 4096)
 COUNTS = ("evaluations", "simulations", "games")
 
 
@@ -69,7 +70,7 @@ def measure(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     with fresh_model(arguments.blocks, arguments.channels, "bfloat16") as inference:
         model = inference.with_suffix(".pt")
         passes = {rows: lanes(model, rows) for rows in SIZES}
-        players = [Player(["ours.py", "play", str(model)]) for _ in range(max(workers))]
+        players = [Player(["ours.py", "play", str(model), str(arguments.games)]) for _ in range(max(workers))]
         for player in players:
             player.tell("warm", arguments.warm)
         for player in players:
@@ -90,6 +91,7 @@ def measure(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {
         "network": f"{arguments.blocks}x{arguments.channels} bfloat16",
         "rows_in_a_pass": ROWS,
+        "games_per_worker": arguments.games,
         "bare_network": [{"name": rows, "evaluations_per_second": figure(alone[rows], places=0)} for rows in SIZES],
         "self_play": [
             {
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--workers", default=f"{usable_cores()}", help="numbers of workers (default: the cores)")
+    parser.add_argument("--games", type=int, default=WorkerSettings().games_side_by_side("cuda"), help="of each worker")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of a turn (default 3)")
     parser.add_argument("--warm", type=float, default=8.0, help="seconds that fill the caches (default 8)")

@@ -1,4 +1,5 @@
-"""`selfplay` as a worker plays: `ours.py play MODEL.onnx`, or MODEL.pt on a GPU.
+"""`selfplay` as a worker plays: `ours.py play MODEL.onnx`, or MODEL.pt on a GPU, and how many games if not as many as
+a run would.
 
 `ours.py write MODEL.pt BLOCKS CHANNELS PRECISION` makes both files of an untrained one.
 """
@@ -31,8 +32,8 @@ BATCHES = (8, 32, 64, 128)
 class Ours:
     """One worker's games."""
 
-    def __init__(self, model: Path) -> None:
-        rules, worker = load_rules("connect4"), WorkerSettings()
+    def __init__(self, model: Path, games: int) -> None:
+        rules, worker = load_rules("connect4"), WorkerSettings(games_in_parallel=games)
         device = "cuda" if model.suffix == ".pt" else "cpu"
         self._network: Any = GpuEvaluator(model) if device == "cuda" else OnnxEvaluator(model, rules.info)
         self._cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
@@ -93,4 +94,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "write":  # by a process of its own: a worker holds no torch
         write_model(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     else:
-        serve(Ours(Path(sys.argv[2])))
+        serve(Ours(Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0))

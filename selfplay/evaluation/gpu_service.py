@@ -161,7 +161,7 @@ class GpuService:
 
     def serve(self) -> None:
         """Work until nobody has been there for a while."""
-        while (heard := self._listen()) or self._clients or self._passes:
+        while self._listen() or self._clients or self._passes:
             self._begin()
             if self._passes and self._passes[0].lane.is_done():
                 over = self._passes.popleft()
@@ -169,8 +169,6 @@ class GpuService:
                 self._begin()  # first: what is told can be told while the GPU computes
                 over.deliver()
                 over.model.free(over)
-            elif self._passes and not heard:
-                os.sched_yield()
 
     def is_wanted(self) -> bool:
         """Whether somebody is about to connect."""

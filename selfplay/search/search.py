@@ -177,8 +177,8 @@ class Search:
         made = left.visits - self._visits_before[slots]
         going = left.outcome == ONGOING
         on, kept = slots[going], left.kept_visits[going]
-        # Visits to the root that are still wanted; and its own evaluation, where it is not known.
-        simulator.steps_left[on] = self.simulations - kept + (tree.size[on] == 0)
+        # Visits of the root that are still wanted; and its own evaluation, where it is not known.
+        simulator.steps_left[on] = np.maximum(0, self.simulations - kept) + (tree.size[on] == 0)
         self._visits_before[on] = kept
         return Advance(left.value, made, left.outcome, left.to_move, tree.live[slots, 0])
 
