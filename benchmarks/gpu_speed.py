@@ -70,7 +70,7 @@ def measure(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     with fresh_model(arguments.blocks, arguments.channels, "bfloat16") as inference:
         model = inference.with_suffix(".pt")
         passes = {rows: lanes(model, rows) for rows in SIZES}
-        players = [Player(["ours.py", "play", str(model), str(arguments.games)]) for _ in range(max(workers))]
+        players = Player.several(["ours.py", "play", str(model), str(arguments.games)], [None] * max(workers))
         for player in players:
             player.tell("warm", arguments.warm)
         for player in players:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +41,12 @@ class Player:
         )
         self.answer()  # ready
         self.start_up_seconds = time.perf_counter() - started
+
+    @classmethod
+    def several(cls, driver: list[str], cores: Sequence[int | None]) -> list[Player]:
+        """One for each core, all started at once."""
+        with ThreadPoolExecutor(len(cores)) as starting:
+            return list(starting.map(lambda core: cls(driver, core=core), cores))
 
     def tell(self, what: str, seconds: float) -> None:
         """Have something done; `answer` says when, and what came out."""

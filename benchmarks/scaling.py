@@ -44,7 +44,7 @@ def measure(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     alone: list[float] = []
     rates, ratios = defaultdict(list), defaultdict(list)
     with fresh_model(arguments.blocks, arguments.channels, arguments.precision) as model:
-        players = [Player(["ours.py", "play", str(model)], core=core) for core in cores]
+        players = Player.several(["ours.py", "play", str(model)], cores)
         for player in players:
             player.tell("warm", arguments.warm)
         for player in players:

@@ -1,17 +1,17 @@
 """How strength grows with the arithmetic that went into it: Connect Four, networks of several sizes, one scale of Elo.
 
-    python benchmarks/scaling_law.py --out FOLDER                                  about 40 minutes on two cores
+    python benchmarks/scaling_law.py --out FOLDER                                  about 35 minutes on two cores
     python benchmarks/scaling_law.py --out FOLDER --minutes 20 --plot docs         and docs/scaling_law.svg
 
-Each size is trained from nothing for some minutes. Models on the way, at rounds that double, and perfect play, where
-`selfplay[oracle]` is installed, then meet each other; their ratings are one Bradley-Terry fit. Compute is the
-arithmetic of play (forward passes of positions that the network judged) and training (three times a forward pass for a
-sample).
+Each size is trained from nothing for some minutes. Models on the way, at rounds that double, and random play then meet
+each other; their ratings are one Bradley-Terry fit, in which random play has 0. Compute is the arithmetic of play
+(forward passes of positions that the network judged) and training (three times a forward pass for a sample).
 
 The fit is that of Jones 2021 ("Scaling Scaling Laws with Board Games") and of Neumann and Gros 2022 ("Scaling Laws for
-a Multi-Agent Reinforcement Learning Model"): Elo = a + b log10(compute) on the frontier, which are the models that none
-stronger is cheaper than, as far as it rises below the plateau of perfect play. Strength in Bradley and Terry's sense
-then grows as compute to the power b / 400.
+a Multi-Agent Reinforcement Learning Model"), for the rising part of their curves: Elo = a + b log10(compute) on the
+frontier, which are the models that none stronger is cheaper than. Strength in Bradley and Terry's sense then grows as
+compute to the power b / 400. Games begin with random plies, both colours from each: an opening that is won for one side
+gives a point to each, so that distances in Elo are smaller than from the empty board.
 
 Before each training `selfplay plan` foretells how many rounds the time is enough for: the other figure that is checked.
 """
@@ -44,8 +44,7 @@ from selfplay.training.parallel_plan import BACKWARD, Work
 
 PRESET = "connect4-30min"
 GAMES_PER_ROUND = 200
-PERFECT = "perfect"
-PLATEAU_ELO = 50.0  # models within so much of perfect play are left out of the fit: the scale ends there
+ANCHOR = "random"
 BOOTSTRAPS = 1000
 
 
@@ -106,20 +105,19 @@ def doubling(last: int) -> list[int]:
     return rounds if rounds[-1] == last else [*rounds, last]
 
 
-def rated(points: list[Point], layouts: dict[str, RunLayout], games: int, folder: Path) -> tuple[list[Point], float]:
-    """The points with their ratings, and that of perfect play; what was played is kept in the folder."""
+def rated(points: list[Point], layouts: dict[str, RunLayout], games: int, folder: Path) -> list[Point]:
+    """The points with their ratings; what was played is kept in the folder."""
     kept = folder / f"ratings_{games}.json"
     models = [str(layouts[point.network].model(point.round)) for point in points]
     if not kept.exists():
-        command = [str(SELFPLAY), "arena", PERFECT, *models, "--games", str(games), "--json"]
+        command = [str(SELFPLAY), "arena", ANCHOR, *models, "--games", str(games), "--json"]
         kept.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     found = {rating["name"]: rating for rating in json.loads(kept.read_text())["ratings"]}
     by_model = [next(found[name] for name in found if name.split(" (")[0].endswith(model)) for model in models]
-    rows = [
+    return [
         Point(point.network, point.round, point.flops, rating["elo"], rating["error"])
         for point, rating in zip(points, by_model, strict=True)
     ]
-    return rows, float(found[PERFECT]["elo"])
 
 
 def frontier(points: list[Point]) -> list[Point]:
@@ -132,9 +130,9 @@ def frontier(points: list[Point]) -> list[Point]:
     return found
 
 
-def fit(points: list[Point], plateau: float) -> dict[str, Any]:
-    """The line through the rising part of the frontier, with 95 % intervals by drawing points again."""
-    rising = [point for point in frontier(points) if point.elo < plateau - PLATEAU_ELO]
+def fit(points: list[Point]) -> dict[str, Any]:
+    """The line through the frontier, with 95 % intervals by drawing points again."""
+    rising = frontier(points)
     x = np.log10([point.flops for point in rising])
     y = np.array([point.elo for point in rising])
     slope, intercept = np.polyfit(x, y, 1)
@@ -152,31 +150,29 @@ def fit(points: list[Point], plateau: float) -> dict[str, Any]:
         "exponent": round(slope / 400, 3),
         "intercept": round(intercept, 1),
         "residual_elo": round(float(np.sqrt(np.mean(left**2)))),
-        "flops_of_perfect_play": float(10 ** ((plateau - intercept) / slope)),
     }
 
 
-def report(points: list[Point], law: dict[str, Any], plateau: float, runs: list[dict[str, Any]]) -> None:
+def report(points: list[Point], law: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     """Tables for people."""
     console, table = Console(stderr=True, width=100), Table(box=SIMPLE_HEAD)
     on_it = frontier(points)
-    for column in ("network", "round", "PFLOP", "Elo below perfect play", "±", "frontier"):
+    for column in ("network", "round", "TFLOP", "Elo above random play", "±", "frontier"):
         table.add_column(column, justify="right")
     for point in sorted(points, key=lambda point: point.flops):
-        figures = f"{point.flops / 1e15:,.3f}", f"{point.elo - plateau:,.0f}", f"{point.error:.0f}"
+        figures = f"{point.flops / 1e12:,.2f}", f"{point.elo:,.0f}", f"{point.error:.0f}"
         table.add_row(point.network, str(point.round), *figures, "*" if point in on_it else "")
     console.print(table)
     slope = law["elo_per_tenfold"]
     console.print(
         f"{slope['median']} Elo for ten times the compute ({slope['low']} to {slope['high']}), strength as compute to "
-        f"the power {law['exponent']}; {law['points']} points, {law['residual_elo']} Elo off the line; perfect play at "
-        f"{law['flops_of_perfect_play'] / 1e15:,.2f} PFLOP if it went on so"
+        f"the power {law['exponent']}; {law['points']} points, {law['residual_elo']} Elo off the line"
     )
     for run in runs:
         console.print(f"{run['name']}: {run['rounds_foretold']} rounds foretold, {run['rounds']} trained")
 
 
-def plot(points: list[Point], law: dict[str, Any], plateau: float, path: Path) -> None:
+def plot(points: list[Point], law: dict[str, Any], path: Path) -> None:
     """Elo against compute, all sizes and the line."""
     import matplotlib
 
@@ -189,12 +185,11 @@ def plot(points: list[Point], law: dict[str, Any], plateau: float, path: Path) -
     for network in dict.fromkeys(point.network for point in points):
         own = [point for point in points if point.network == network]
         spread = [point.error for point in own]
-        axis.errorbar([p.flops for p in own], [p.elo - plateau for p in own], spread, marker="o", label=network)
+        axis.errorbar([p.flops for p in own], [p.elo for p in own], spread, marker="o", label=network)
     flops = np.array([point.flops for point in frontier(points)])
-    line = law["intercept"] + law["elo_per_tenfold"]["median"] * np.log10(flops) - plateau
+    line = law["intercept"] + law["elo_per_tenfold"]["median"] * np.log10(flops)
     axis.plot(flops, line, "k--", label=f"{law['elo_per_tenfold']['median']} Elo for ten times as much")
-    axis.axhline(0.0, color="grey", linewidth=0.8)
-    axis.set(xscale="log", xlabel="FLOP of self-play and training", ylabel="Elo below perfect play")
+    axis.set(xscale="log", xlabel="FLOP of self-play and training", ylabel="Elo above random play")
     axis.legend()
     axis.grid(alpha=0.3)
     picture.savefig(path, metadata={"Date": None})
@@ -204,9 +199,9 @@ def main() -> None:
     """Foretell, train, play, fit; print tables, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the same command goes on there")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training for each size (default 8)")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training for each size (default 6)")
     parser.add_argument("--sizes", default="1x8,2x16,4x32,5x64", help="networks (default 1x8,2x16,4x32,5x64)")
-    parser.add_argument("--games", type=int, default=20, help="of each match (default 20)")
+    parser.add_argument("--games", type=int, default=10, help="of each match (default 10)")
     parser.add_argument("--plot", type=Path, help="folder for scaling_law.svg")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the training is ended too
@@ -229,12 +224,12 @@ def main() -> None:
                 "seconds_stolen": round(spent.stolen),
             }
         )
-    points, plateau = rated(points, layouts, arguments.games, arguments.out)
-    law = fit(points, plateau)
-    report(points, law, plateau, runs)
+    points = rated(points, layouts, arguments.games, arguments.out)
+    law = fit(points)
+    report(points, law, runs)
     if arguments.plot:
-        plot(points, law, plateau, arguments.plot / "scaling_law.svg")
-    found = {"runs": runs, "fit": law, "perfect_elo": plateau, "points": [asdict(point) for point in points]}
+        plot(points, law, arguments.plot / "scaling_law.svg")
+    found = {"runs": runs, "fit": law, "points": [asdict(point) for point in points]}
     print(json.dumps({"machine": facts(), **found}, indent=1))
 
 

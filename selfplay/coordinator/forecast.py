@@ -13,6 +13,10 @@ from selfplay.games.game import GameInfo
 from selfplay.settings import Settings
 from selfplay.training.parallel_plan import BACKWARD, Work
 
+# Between the last game of a round and the first of the next, without a lag: collecting, saving, exporting, loading.
+# Measured by `benchmarks/start_up.py`.
+BOUNDARY_SECONDS = 0.25
+
 
 @dataclass(frozen=True)
 class Speeds:
@@ -87,8 +91,7 @@ def run_cost(cost: RoundCost, speeds: Speeds, *, rounds: int, cores: int, nodes:
         lag: 1 = a round is played while the one before it is trained.
     """
     play = cost.play_core_seconds / cores
-    each = max(play, cost.train_seconds) if lag else play + cost.train_seconds
-    seconds = rounds * each + (min(play, cost.train_seconds) if lag else 0.0)
+    seconds = rounds * _seconds_of_a_round(cost, cores=cores, lag=lag) + (min(play, cost.train_seconds) if lag else 0.0)
     checkpoint = 6 * speeds.model_bytes  # weights, average and the optimizer's two moments beside the twin
     away = max(0, nodes - 1)
     return RunCost(
@@ -103,6 +106,9 @@ def run_cost(cost: RoundCost, speeds: Speeds, *, rounds: int, cores: int, nodes:
 
 def rounds_within(cost: RoundCost, *, seconds: float, cores: int, lag: int) -> int:
     """How many rounds so much time is enough for."""
+    return int(seconds / _seconds_of_a_round(cost, cores=cores, lag=lag))
+
+
+def _seconds_of_a_round(cost: RoundCost, *, cores: int, lag: int) -> float:
     play = cost.play_core_seconds / cores
-    each = max(play, cost.train_seconds) if lag else play + cost.train_seconds
-    return int(seconds / each)
+    return max(play, cost.train_seconds) if lag else play + cost.train_seconds + BOUNDARY_SECONDS

@@ -37,14 +37,16 @@ def measure_speeds(settings: Settings, rules: Rules, *, seconds: float = SECONDS
     slots = min(settings.worker.games_side_by_side(settings.selfplay.device), settings.selfplay.games_per_round)
     lockstep = Lockstep(rules, evaluator, settings.search, slots=slots, run_seed=0, round_number=1)
     records: list[GameRecord] = []
-    began = time.perf_counter()
-    for record in lockstep.play(range(1 << 30)):
+    games = lockstep.play(range(1 << 30))
+    next(games)  # kernels are compiled, or loaded, by then
+    began, before = time.perf_counter(), lockstep.counts.simulations
+    for record in games:
         if record is not None:
             records.append(record)
         if time.perf_counter() - began >= seconds and len(records) >= slots:
             break
     took = time.perf_counter() - began
-    simulations, evaluated = lockstep.counts.simulations, evaluator.counts.evaluated
+    simulations, evaluated = lockstep.counts.simulations - before, evaluator.counts.evaluated
     plies = sum(len(record.moves) for record in records)
     yield "training"
     yield Speeds(
