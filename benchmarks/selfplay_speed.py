@@ -257,6 +257,7 @@ def main() -> None:
     """Run all cases and print the table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a trained Connect Four model, instead of those of the table")
+    parser.add_argument("--only", default="", help="only lines of the table in whose name this occurs, as gumbel")
     parser.add_argument("--turns", type=int, default=7, help="turns of each case (default 7)")
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each kind in a turn (default 4)")
     parser.add_argument(
@@ -269,7 +270,7 @@ def main() -> None:
         if arguments.model:
             models = cases_of(arguments.model)
         else:
-            models = {case: model_of(case, Path(folder)) for case in CASES}
+            models = {case: model_of(case, Path(folder)) for case in CASES if arguments.only in case.name}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
         rows = [measure(case, model, arguments) for case, model in models.items()]
     report(rows, Console(stderr=True, width=140))

@@ -37,7 +37,7 @@ from selfplay.evaluation.torch_evaluator import Lane, Outputs, TorchNetwork
 
 LANES = 3  # of a model: one that is being filled, one that computes, one that is copied or told of
 LINGER_SECONDS = 5.0  # without anybody to compute for, until the end
-HANDSHAKE_SECONDS = 30.0
+HANDSHAKE_SECONDS = 10.0  # for what a worker says when it connects; all others wait meanwhile
 _NOBODY = -1
 
 
