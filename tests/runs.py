@@ -22,6 +22,7 @@ SMALL_CONNECT4 = [
     "connect4", "--games-per-round", "14", "--rounds", "2", "--seed", "7",
     "--set", "search.simulations=12", "--set", "network.blocks=1", "--set", "network.channels=8",
 ]  # fmt: skip
+ALONE = ["--workers", "1", "--engine", "inline"]  # all in one process: cheaper where processes are not the point
 TICTACTOE = ["tictactoe", "--games-per-round", "60", "--rounds", "3", "--seed", "7"]
 
 

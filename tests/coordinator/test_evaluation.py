@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from runs import TICTACTOE, train
+from runs import ALONE, TICTACTOE, train
 
 from selfplay.coordinator.evaluation import Evaluations, read_evaluation
 from selfplay.coordinator.run import RunRequest, open_run
@@ -106,7 +106,7 @@ GATED = ["--set", "selfplay.gate_games=10", "--set", "search.simulations=16"]
 @pytest.mark.slow
 def test_with_a_gate_only_rounds_that_win_play(tmp_path):
     """A gate that nobody passes: round 0 plays all rounds. One that everybody passes: the run is as without one."""
-    train([*TICTACTOE, *GATED, "--set", "selfplay.gate=1"], tmp_path / "shut")
+    train([*TICTACTOE, *ALONE, *GATED, "--set", "selfplay.gate=1"], tmp_path / "shut")
     layout = RunLayout(tmp_path / "shut" / "data")
     gates = [read_gate(layout, number) for number in (1, 2, 3)]
     assert [(gate.round, gate.champion, gate.games, gate.is_passed) for gate in gates] == [
@@ -119,8 +119,8 @@ def test_with_a_gate_only_rounds_that_win_play(tmp_path):
     assert read_onnx_card(tmp_path / "shut" / "model.onnx").round == 0, "the one that plays is published"
     assert list(verify(layout, replay=0.1, seed=0))[-1].problems == []
 
-    train([*TICTACTOE, *GATED, "--set", "selfplay.gate=1e-9"], tmp_path / "open")
-    train([*TICTACTOE, *GATED], tmp_path / "none")
+    train([*TICTACTOE, *ALONE, *GATED, "--set", "selfplay.gate=1e-9"], tmp_path / "open")
+    train([*TICTACTOE, *ALONE, *GATED], tmp_path / "none")
     passed, free = RunLayout(tmp_path / "open" / "data"), RunLayout(tmp_path / "none" / "data")
     assert ModelsOnDisk(passed).fingerprint(3) == ModelsOnDisk(free).fingerprint(3)
     assert not free.gates.exists()
@@ -129,7 +129,7 @@ def test_with_a_gate_only_rounds_that_win_play(tmp_path):
 @pytest.mark.slow
 def test_a_run_with_a_gate_is_the_same_with_any_workers_and_after_crashes(tmp_path):
     arguments = [*TICTACTOE, *GATED, "--set", "selfplay.gate=0.5"]
-    train([*arguments, "--workers", "1", "--engine", "inline"], tmp_path / "one")
+    train([*arguments, *ALONE], tmp_path / "one")
     one = RunLayout(tmp_path / "one" / "data")
     train([*arguments, "--workers", "3", "--rounds", "2"], tmp_path / "three")
     three = RunLayout(tmp_path / "three" / "data")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from perfect import mistakes
-from runs import SMALL_CONNECT4, TICTACTOE, games_of, info, train
+from runs import ALONE, SMALL_CONNECT4, TICTACTOE, games_of, info, train
 
 from selfplay.arena.player import open_model
 from selfplay.coordinator.verify import Report, verify
@@ -45,7 +45,7 @@ def test_a_round_that_is_played_while_the_last_one_is_trained_is_the_same_for_ev
     for folder, steps in ((tmp_path / "one", ["4"]), (tmp_path / "three", ["2", "4"])):
         for rounds in steps:
             lagged = [*TICTACTOE, "--set", "selfplay.lag=1", "--rounds", rounds]
-            train([*lagged, "--workers", "1" if folder.name == "one" else "3"], folder)
+            train([*lagged, *(ALONE if folder.name == "one" else ("--workers", "3"))], folder)
         fingerprints.add(info(folder)["fingerprint"])
         layout, players = RunLayout(folder / "data"), {}
         for path in layout.batch_files():
@@ -66,7 +66,7 @@ def verify_all(layout):
 
 @pytest.mark.slow
 def test_another_seed_is_another_run(finished_run, tmp_path):
-    train([*TICTACTOE[:-1], "8", "--rounds", "1", "--workers", "2"], tmp_path)
+    train([*TICTACTOE[:-1], "8", "--rounds", "1", *ALONE], tmp_path)
     first = read_onnx_card(RunLayout(finished_run / "data").model(1).with_suffix(".onnx"))
     assert info(tmp_path)["fingerprint"] != first.fingerprint
     assert info(tmp_path)["round"] == first.round == 1
@@ -95,11 +95,11 @@ def test_changed_settings_and_other_games_are_refused(tmp_path):
 @pytest.mark.slow
 def test_a_game_of_ones_own_is_trained_by_the_same_command(tmp_path):
     toys = Path(__file__).parents[1] / "toys.py"
-    settings = ["--games-per-round", "20", "--rounds", "1", "--workers", "2", "--set", "search.simulations=8"]
+    settings = ["--games-per-round", "20", "--rounds", "1", "--set", "search.simulations=8"]
     settings += ["--set", "network.blocks=1", "--set", "network.channels=8"]
-    for game, engine in (("AgainGame", "local"), ("TicTacToeObjects", "inline")):
+    for game, where in (("AgainGame", ["--workers", "2"]), ("TicTacToeObjects", ALONE)):
         folder = tmp_path / game
-        train([f"{toys}:{game}", *settings, "--engine", engine], folder)
+        train([f"{toys}:{game}", *settings, *where], folder)
         assert info(folder)["round"] == 1
 
 
