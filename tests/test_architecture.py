@@ -25,7 +25,7 @@ FLOORS = {
 INSIDE_A_FLOOR = {("config", "files"), ("config", "machine"), ("config", "settings"), ("network", "games")}
 FENCES = {
     "torch": ("network/", "training/", "evaluation/torch_evaluator.py"),
-    "ray": ("engines/ray_cluster.py",),
+    "ray": ("engines/ray_",),
     "watchdog": ("samples/", "monitor/"),
     "click": ("cli/",),
     "onnxruntime": ("evaluation/onnx_evaluator.py",),

@@ -44,6 +44,7 @@ _POSITIVE = click.IntRange(min=1)
     help="Where children run: processes here, all in this one, or a Ray cluster.",
 )
 @click.option("--address", help="ray: the cluster, HOST:PORT or auto.  [default: one is started on this machine]")
+@click.option("--spread-training", is_flag=True, help="ray: ranks of the trainer run on the cluster's nodes too.")
 @click.option(
     "--match-games", type=click.IntRange(min=0), help="Games of each match; 0 = none.  [default: see settings]"
 )
@@ -77,6 +78,7 @@ def command(**options: Any) -> None:
         preset=options["preset"],
         config=options["config"],
         assignments=_assignments(options),
+        cluster=_cluster(options) if options["spread_training"] else "",
     )
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False)
@@ -160,6 +162,21 @@ def _cores(options: dict[str, Any]) -> int:
     from selfplay.engines.ray_cluster import connect
 
     return connect(options["address"] or "", cores=usable_cores())
+
+
+def _cluster(options: dict[str, Any]) -> str:
+    """The address at which the trainer finds the cluster. Raises `UsageError` without one."""
+    from selfplay.errors import UsageError
+    from selfplay.machine import usable_cores
+
+    if options["engine"] != "ray":
+        raise UsageError("--spread-training is for a cluster: add --engine ray")
+    _require_ray()
+    from selfplay.engines.ray_cluster import connect
+    from selfplay.engines.ray_processes import address_of_cluster
+
+    connect(options["address"] or "", cores=usable_cores())
+    return address_of_cluster()
 
 
 def _engine(options: dict[str, Any], layout: Any) -> Engine:

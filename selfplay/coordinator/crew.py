@@ -196,7 +196,12 @@ class Crew:
 
     def _start_trainer(self) -> None:
         if not self._supervisor.knows(TRAINER):
-            setup = {"data": str(self._run.layout.root), "settings": msgspec.to_builtins(self._run.settings)}
+            run = self._run
+            setup = {
+                "data": str(run.layout.root),
+                "settings": msgspec.to_builtins(run.settings),
+                "cluster": run.cluster,
+            }
             self._supervisor.start(TRAINER, TRAINER_SERVICE, setup)
 
     # --- what they say ---------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from selfplay.network.card import ModelCard, check_game
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout
 from selfplay.settings import EvaluationSettings, SelfPlaySettings, Settings
-from selfplay.training.parallel_plan import Work, check, choose, this_machine
+from selfplay.training.parallel_plan import Work, check, choose, cluster, this_machine
 
 DEFAULT_GAME = "connect4"
 FAST_PRECISION = {"cpu": "int8", "cuda": "bfloat16"}  # of networks that play, by device
@@ -50,6 +50,7 @@ class RunRequest:
     preset: str | None = None
     config: Path | None = None
     assignments: Tree | None = None  # from --set and the other options, as nested dictionaries
+    cluster: str = ""  # address of the Ray cluster whose nodes train; empty = this machine trains
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class OpenRun:
     initial_model: Path | None  # a model of the user's that a new run starts from
     is_new: bool
     training: tuple[str, ...]  # how training is spread over the machine and why, and warnings
+    cluster: str = ""  # whose nodes train
 
 
 def open_run(request: RunRequest) -> OpenRun:
@@ -77,7 +79,7 @@ def open_run(request: RunRequest) -> OpenRun:
     is_new = not layout.settings.exists()
     settings, initial = _new_settings(request) if is_new else (_existing_settings(request, layout), None)
     rules = load_rules(settings.game.name)
-    settings, training = _resolved(settings, rules.info)
+    settings, training = _resolved(settings, rules.info, request.cluster)
     _check_evaluation(settings.evaluation, rules)
     for folder in (request.model.absolute().parent, request.data, layout.models, layout.logs):
         ensure_directory(folder)
@@ -87,7 +89,7 @@ def open_run(request: RunRequest) -> OpenRun:
         write_atomically(layout.settings, to_toml(settings, heading=heading).encode())
     else:
         _check_published(request.model, layout)
-    return OpenRun(layout, settings, request.model, initial, is_new, training)
+    return OpenRun(layout, settings, request.model, initial, is_new, training, request.cluster)
 
 
 def settings_as_run(game: str, preset_name: str | None, config: Path | None, assignments: Sequence[str]) -> Settings:
@@ -150,13 +152,15 @@ def _model_there(path: Path) -> tuple[ModelCard | None, Tree]:
     return checkpoint.card, to_tree(checkpoint.settings)["network"]
 
 
-def _resolved(settings: Settings, info: GameInfo) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with every `auto` made a fact of this machine, once; and how training is spread, and warnings."""
+def _resolved(settings: Settings, info: GameInfo, trained_on: str = "") -> tuple[Settings, tuple[str, ...]]:
+    """The settings with every `auto` made a fact of this machine, or of the cluster that trains, once; and how training
+    is spread, and warnings."""
     settings = msgspec.structs.replace(settings, selfplay=_resolved_selfplay(settings.selfplay))
     work = Work.of(info, settings.network, settings.training, settings.selfplay.games_per_round)
-    plan, why = choose(settings.training, work, this_machine())
+    machine = cluster(trained_on) if trained_on else this_machine()
+    plan, why = choose(settings.training, work, machine)
     training = msgspec.structs.replace(settings.training, **plan.as_settings())
-    warnings = check(plan, work, this_machine())
+    warnings = check(plan, work, machine)
     return msgspec.structs.replace(settings, training=training), (f"training: {plan} ({why})", *warnings)
 
 

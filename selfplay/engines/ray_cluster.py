@@ -278,7 +278,11 @@ def connect(address: str, *, cores: int = 0) -> int:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 ray.init(
-                    num_cpus=cores or None, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+                    address="local",  # not one that happens to run here already
+                    num_cpus=cores or None,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
                 )
         except (OSError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

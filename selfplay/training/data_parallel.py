@@ -37,9 +37,9 @@ class DataParallelRank:
         gradients come) decides the order of its sums, and a round is to start the same way in any process."""
         setup = self._setup
         network = ResNet(setup.shape)
-        self._learner = Learner(network, setup.settings, setup.plan, device_index=setup.rank)
+        self._learner = Learner(network, setup.settings, setup.plan, device_index=setup.gpu)
         self._learner.load(state)
-        devices = [setup.rank] if setup.plan.device == "cuda" else None
+        devices = [setup.gpu] if setup.plan.device == "cuda" else None
         self._replica = DistributedDataParallel(
             network, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
         )

@@ -32,6 +32,7 @@ WORTH_RANKS = 0.95  # of the time with threads alone, or less: then ranks are wo
 SHORTEST_ROUND_SECONDS = 2.0  # a round that trains for less on one core is not worth starting ranks for
 SHORTEST_STEP_SECONDS = 0.005  # a step that takes less on one core is not worth a second thread
 SMALLEST_SHARE = 64  # positions of a batch that a rank should have, by `auto`
+SMALL_GPU_MEMORY = 8e9  # bytes, of a GPU on another machine, which nobody has asked
 MEMORY_SHARE = 0.8  # of a device's memory that training may plan with
 
 
@@ -130,6 +131,17 @@ def this_machine() -> Machine:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     memory = min((torch.cuda.get_device_properties(i).total_memory for i in range(gpus)), default=0)
     return Machine(usable_cores(), free_memory(), gpus, float(memory), multiplies_bfloat16())
+
+
+def cluster(address: str) -> Machine:
+    """What a Ray cluster has to train on; its memory and its kind of cores are taken to be those of this machine.
+
+    Raises `UsageError` where it cannot be reached.
+    """
+    from selfplay.engines.ray_processes import resources
+
+    cores, gpus = resources(address)
+    return Machine(cores, free_memory(), gpus, SMALL_GPU_MEMORY if gpus else 0.0, multiplies_bfloat16())
 
 
 def group_sizes(positions: int, size: int) -> list[int]:

@@ -107,7 +107,7 @@ class PipelineRank:
     def load(self, state: TrainingState) -> None:
         stage = Stage(ResNet(self._setup.shape), self._parts, self._dtype)
         self._flights = {}
-        self._learner = learner = Learner(stage, self._setup.settings, self._setup.plan, device_index=self._setup.rank)
+        self._learner = learner = Learner(stage, self._setup.settings, self._setup.plan, device_index=self._setup.gpu)
         stage.register_forward_pre_hook(lambda *_: learner.next_group())  # the library calls the stage group by group
         learner.load(state)
 

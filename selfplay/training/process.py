@@ -38,6 +38,7 @@ from selfplay.samples.collector import RunIdentity
 from selfplay.samples.index import known_files
 from selfplay.samples.pool import Samples, TrainingDataPool
 from selfplay.settings import Settings
+from selfplay.training.launching import ClusterLauncher, LocalLauncher
 from selfplay.training.recovery import Recovery
 from selfplay.training.statistics import RoundStatistics
 from selfplay.training.train import Trainer
@@ -51,6 +52,7 @@ class TrainerSetup(msgspec.Struct, frozen=True, kw_only=True):
 
     data: str  # the run folder
     settings: Settings
+    cluster: str = ""  # address of the Ray cluster that ranks run on; empty = on this machine
 
 
 def make_trainer(settings: Message) -> TrainerService:
@@ -62,7 +64,7 @@ class TrainerService:
     """Works through messages; see the head of this file."""
 
     def __init__(self, setup: TrainerSetup) -> None:
-        self._settings = setup.settings
+        self._settings, self._cluster = setup.settings, setup.cluster
         self._layout = RunLayout(Path(setup.data))
         self._rules = load_rules(setup.settings.game.name)
         models = ModelsOnDisk(self._layout)
@@ -158,7 +160,8 @@ class TrainerService:
         """The trainer, ready to go on from a round; its ranks stay from round to round."""
         path = self._layout.model(round_number)
         if self._trainer is None:
-            self._trainer = Trainer.from_file(path, rules_spec=self._settings.game.name)
+            launcher = ClusterLauncher(self._cluster) if self._cluster else LocalLauncher()
+            self._trainer = Trainer.from_file(path, rules_spec=self._settings.game.name, launcher=launcher)
             for warning in self._trainer.warnings:
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
         else:

@@ -1,7 +1,8 @@
 """One rank of a parallel training: a process that works through steps which its trainer sends it.
 
-`python -m selfplay.training.rank DESCRIPTOR` is started by `rank_group.py`, with one end of a pipe. Messages are
-tuples, pickled, between processes of one user and one program:
+`python -m selfplay.training.rank DESCRIPTOR` is started with one end of a pipe; `… rank HOST:PORT NUMBER`, on another
+machine, calls its trainer there: `launching.py`. Messages are tuples, pickled, between processes of one user and one
+program:
 
     from the trainer   RankSetup · ("load", TrainingState) · ("step", Share) · ("state",) · ("end",)
     from the rank      ("ready",) · ("alive",) · ("loaded",) · ("stepped", RankReport or reason) ·
@@ -18,6 +19,7 @@ import os
 import pickle
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -28,7 +30,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # stub gap
 
+from selfplay.machine import die_with_parent
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
@@ -36,6 +40,10 @@ from selfplay.training.learner import is_out_of_memory, set_up_torch
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.step import RankReport, TrainingState
 
+RANK_MODULE = "selfplay.training.rank"
+KEY_VARIABLE = "SELFPLAY_RANK_KEY"  # by which a trainer knows its ranks when they call: hexadecimal digits
+KEY_BYTES, NUMBER_BYTES = 32, 4  # of what a rank says first
+CALL_SECONDS = 60.0
 HEARTBEAT_SECONDS = 0.5
 GRACE_SECONDS = 1.0  # from the trainer's end to the end by force
 LONGEST_EXCHANGE = timedelta(hours=2)  # the trainer notices a hung rank long before
@@ -49,7 +57,8 @@ class RankSetup:
     plan: ParallelPlan
     shape: NetworkShape
     settings: TrainingSettings
-    rendezvous: str  # a file, not there yet, where the ranks find each other
+    gpu: int  # of those that it sees, where the plan uses them
+    rendezvous: str  # where the ranks find each other: a file that is not there yet, or a store
     cores: tuple[int, ...]  # to run on; empty = wherever the system likes
 
 
@@ -122,7 +131,7 @@ def main() -> None:
     """Serve one trainer until it ends or says so."""
     for number in (signal.SIGINT, signal.SIGTERM):  # both reach the whole group; the coordinator decides
         signal.signal(number, signal.SIG_IGN)
-    pipe = Pipe(Connection(int(sys.argv[1])))
+    pipe = Pipe(_connection(*sys.argv[1:]))
     pipe.start()
     try:
         serve(pipe, pipe.arrived.get())
@@ -131,6 +140,18 @@ def main() -> None:
             pipe.send(("failed", f"{type(error).__name__}: {error}", is_out_of_memory(error)))
         os._exit(1)  # other ranks may hold threads of this one in an exchange that never ends
     os._exit(0)
+
+
+def _connection(trainer: str, number: str = "") -> Connection:
+    """To the trainer: an inherited descriptor, or a call to HOST:PORT."""
+    if not number:
+        return Connection(int(trainer))
+    die_with_parent()
+    host, _, port = trainer.rpartition(":")
+    call = socket.create_connection((host, int(port)), timeout=CALL_SECONDS)
+    call.settimeout(None)
+    call.sendall(bytes.fromhex(os.environ.pop(KEY_VARIABLE)) + int(number).to_bytes(NUMBER_BYTES, "little"))
+    return Connection(call.detach())
 
 
 def serve(pipe: Pipe, setup: RankSetup) -> None:
@@ -168,14 +189,14 @@ def make_rank(setup: RankSetup) -> Rank:
         os.sched_setaffinity(0, setup.cores)
     set_up_torch(plan)
     if plan.device == "cuda":
-        torch.cuda.set_device(setup.rank)
-    distributed.init_process_group(
-        "nccl" if plan.device == "cuda" else "gloo",
-        init_method=f"file://{setup.rendezvous}",
-        rank=setup.rank,
-        world_size=plan.ranks,
-        timeout=LONGEST_EXCHANGE,
-    )
+        torch.cuda.set_device(setup.gpu)
+    backend, place = "nccl" if plan.device == "cuda" else "gloo", setup.rendezvous
+    known: dict[str, Any] = {"rank": setup.rank, "world_size": plan.ranks, "timeout": LONGEST_EXCHANGE}
+    if place.startswith("tcp://"):
+        host, _, port = place.removeprefix("tcp://").rpartition(":")
+        distributed.init_process_group(backend, store=TCPStore(host, int(port)), **known)
+    else:
+        distributed.init_process_group(backend, init_method=place, **known)
     return DataParallelRank(setup) if plan.mode == "data" else PipelineRank(setup)
 
 

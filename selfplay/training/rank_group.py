@@ -7,39 +7,32 @@ in the middle of a step ends the whole group within seconds and raises `RanksFai
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from selfplay.machine import cores_of_nodes
 from selfplay.network.resnet import NetworkShape
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
+from selfplay.training.launching import LONGEST_START_SECONDS, Launcher, LocalLauncher, RankProcess
 from selfplay.training.parallel_plan import ParallelPlan
 from selfplay.training.rank import RankSetup, Share, receive, send
 from selfplay.training.step import RankReport, RanksFailed, StepReport, TrainingState
 
 STEPS_AHEAD = 3  # sent to the ranks before the oldest is done
 SILENCE_SECONDS = 8.0  # a rank gives a sign of life twice a second; so long without one, it hangs
-LONGEST_START_SECONDS = 300.0  # to load torch, find each other and compile, on a busy machine
 SLOWEST_STEP = 30.0  # times the slowest step so far, and at least
 SHORTEST_PATIENCE_SECONDS = 60.0  # so long, before a rank that gives signs of life but finishes no step hangs
+LONGEST_END_SECONDS = 10.0  # of a process that was killed
 LAST_WORDS_SECONDS = 0.5  # when one rank fails, others may tell more
 POLL_SECONDS = 0.1
-RANK_COMMAND = (sys.executable, "-m", "selfplay.training.rank")
 
 
 @dataclass
@@ -47,7 +40,7 @@ class _Rank:
     """One rank's process."""
 
     number: int
-    process: subprocess.Popen[bytes]
+    process: RankProcess
     connection: Connection
     outbox: queue.SimpleQueue[tuple[Any, ...] | RankSetup | None]
     sender: threading.Thread
@@ -67,7 +60,7 @@ class RankGroup:
         shape: the network.
         settings: how to train.
         plan: data-parallel or a pipeline.
-        command: what starts a rank; tests put faulty ones here.
+        launcher: where the ranks run; on this machine by default.
     """
 
     def __init__(
@@ -76,11 +69,12 @@ class RankGroup:
         settings: TrainingSettings,
         plan: ParallelPlan,
         *,
-        command: tuple[str, ...] = RANK_COMMAND,
+        launcher: Launcher | None = None,
     ) -> None:
-        self._shape, self._settings, self._plan, self._command = shape, settings, plan, command
+        self._shape, self._settings, self._plan = shape, settings, plan
+        self._launcher = launcher or LocalLauncher()
         self._ranks: list[_Rank] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._meeting = contextlib.ExitStack()  # where the ranks find each other
         self._slowest = 0.0  # seconds of the slowest step so far
 
     @property
@@ -130,43 +124,28 @@ class RankGroup:
             self._say_all([("end",)] * len(self._ranks))
         deadline = time.monotonic() + grace_seconds
         for rank in self._ranks:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                rank.process.wait(max(0.0, deadline - time.monotonic()))
+            while rank.process.wait(min(POLL_SECONDS, max(0.0, deadline - time.monotonic()))) is None:
+                if time.monotonic() >= deadline:
+                    break
         self._end_by_force()
 
     def _start(self) -> None:
-        """All ranks, each a process with a pipe."""
-        self._folder = tempfile.TemporaryDirectory(prefix="selfplay-ranks-")
+        """All ranks, each a process that is connected to this one."""
         self._slowest = 0.0
-        rendezvous = str(Path(self._folder.name) / "rendezvous")
-        cores = cores_of_nodes(self._plan.ranks) if self._plan.device == "cpu" else [()] * self._plan.ranks
+        rendezvous = self._meeting.enter_context(self._launcher.meeting())
+        cores = self._launcher.cores(self._plan)
         try:
-            for number in range(self._plan.ranks):
-                setup = RankSetup(number, self._plan, self._shape, self._settings, rendezvous, cores[number])
-                self._ranks.append(self._start_rank(setup))
+            for number, (process, connection) in enumerate(self._launcher.launch(self._plan)):
+                outbox: queue.SimpleQueue[tuple[Any, ...] | RankSetup | None] = queue.SimpleQueue()
+                sender = threading.Thread(target=_send_all, args=(connection, outbox), daemon=True)
+                self._ranks.append(_Rank(number, process, connection, outbox, sender, heard=time.monotonic()))
+                sender.start()
+                gpu = self._launcher.gpu(number)
+                outbox.put(RankSetup(number, self._plan, self._shape, self._settings, gpu, rendezvous, cores[number]))
             self._answers("ready")
         except BaseException:
             self._end_by_force()
             raise
-
-    def _start_rank(self, setup: RankSetup) -> _Rank:
-        ours, theirs = Pipe()
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._plan.threads)}
-        # All ranks are on this machine: no name of a host needs to be looked up, which fails on some.
-        environment.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-        with theirs:
-            process = subprocess.Popen(
-                [*self._command, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # standard output belongs to the trainer's messages
-                pass_fds=[theirs.fileno()],
-                env=environment,
-            )
-        outbox: queue.SimpleQueue[tuple[Any, ...] | RankSetup | None] = queue.SimpleQueue()
-        sender = threading.Thread(target=_send_all, args=(ours, outbox), daemon=True)
-        sender.start()
-        outbox.put(setup)
-        return _Rank(setup.rank, process, ours, outbox, sender, heard=time.monotonic())
 
     def _shares(self, batch: Samples) -> list[Share]:
         """What each rank gets of a batch."""
@@ -259,14 +238,12 @@ class RankGroup:
         for rank in self._ranks:
             rank.process.kill()
         for rank in self._ranks:
-            rank.process.wait()
+            rank.process.wait(LONGEST_END_SECONDS)
             rank.outbox.put(None)
             rank.connection.close()
             rank.sender.join()
         self._ranks = []
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._meeting.close()
 
 
 def _send_all(connection: Connection, outbox: queue.SimpleQueue[Any]) -> None:
@@ -284,10 +261,9 @@ def _report(answers: list[RankReport | str]) -> StepReport:
     return StepReport(tuple(answer for answer in answers if isinstance(answer, RankReport)))
 
 
-def _exit_of(process: subprocess.Popen[bytes]) -> str:
+def _exit_of(process: RankProcess) -> str:
     """How a process ended, which it does about now."""
-    try:
-        code = process.wait(5)
-    except subprocess.TimeoutExpired:
-        return "closing its pipe"
+    code = process.wait(5)
+    if code is None:
+        return "closing its connection"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -30,6 +30,7 @@ from selfplay.network.checkpoint import (
 from selfplay.network.resnet import ResNet
 from selfplay.samples.pool import Samples
 from selfplay.settings import Settings, TrainingSettings
+from selfplay.training.launching import Launcher, LocalLauncher
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import (
     SMALLEST_SHARE,
@@ -39,7 +40,6 @@ from selfplay.training.parallel_plan import (
     choose,
     group_sizes,
     recommended_workers,
-    this_machine,
 )
 from selfplay.training.rank_group import RankGroup
 from selfplay.training.recovery import MOST_FAILURES, Recovery, next_plan
@@ -65,21 +65,22 @@ class Trainer:
     give other bits, and the same model up to rounding.
     """
 
-    def __init__(self, checkpoint: Checkpoint, info: GameInfo) -> None:
+    def __init__(self, checkpoint: Checkpoint, info: GameInfo, *, launcher: Launcher | None = None) -> None:
         self._info = info
-        self._machine = this_machine()
+        self._launcher = launcher or LocalLauncher()
+        self._machine = self._launcher.machine()
         self._executor: Executor | None = None
         self._busy = False
         self.load(checkpoint)
         self._configure(checkpoint.settings.training)
 
     @classmethod
-    def from_file(cls, path: str | Path, *, rules_spec: str | None = None) -> Trainer:
+    def from_file(cls, path: str | Path, *, rules_spec: str | None = None, launcher: Launcher | None = None) -> Trainer:
         """The trainer of a saved model. Raises `ModelError`, also where the game's rules are not the model's."""
         checkpoint = load_checkpoint(Path(path))
         info = load_rules(rules_spec or checkpoint.card.spec).info
         check_game(checkpoint.card, info, Path(path))
-        return cls(checkpoint, info)
+        return cls(checkpoint, info, launcher=launcher)
 
     @classmethod
     def new(cls, info: GameInfo, settings: Settings) -> Trainer:
@@ -232,7 +233,7 @@ class Trainer:
         shape = network_shape(self._info, self._start.settings.network)
         if plan.mode == "serial":
             return SerialExecutor(shape, self._settings, plan)
-        return RankGroup(shape, self._settings, plan)
+        return RankGroup(shape, self._settings, plan, launcher=self._launcher)
 
     def _attempt(self, start: TrainingState, batches: Iterable[Samples]) -> Iterator[StepReport | None]:
         if self._executor is None:

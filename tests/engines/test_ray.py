@@ -2,18 +2,24 @@
 
 import os
 import signal
+import socket
 import subprocess
+import time
 
+import psutil
 import pytest
 from processes import answers, ended, is_running
 from ray.cluster_utils import Cluster
-from runs import TICTACTOE, command, events_of, games_of, info, train, wait_for
+from runs import ALONE, TICTACTOE, command, events_of, games_of, info, train, wait_for
 
 from selfplay.engines.engine import Answer
 from selfplay.engines.ray_cluster import RayEngine
 from selfplay.errors import UsageError
-from selfplay.rundir.event_types import Died
+from selfplay.rundir.event_types import Died, Recovering, Trained
 from selfplay.rundir.layout import RunLayout
+from selfplay.training.launching import _check_those_who_did_not_call, _receive_call
+from selfplay.training.rank import KEY_BYTES
+from selfplay.training.step import RanksFailed
 
 pytestmark = pytest.mark.slow
 SERVICE = "service_for_tests:make"
@@ -134,3 +140,68 @@ def test_so_has_a_run_on_three_nodes_of_which_one_is_lost(cluster, undisturbed, 
     assert (info(tmp_path)["fingerprint"], games_of(tmp_path)) == undisturbed
     assert {died.child[:6] for died in events_of(tmp_path, Died)} == {"worker"}
     cluster.remove_node(nodes[1])
+
+
+def ranks_that_call():
+    """Processes of ranks that were started for a trainer elsewhere, by number of the rank."""
+    found = {}
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "selfplay.training.rank" in words and len(words) == 5:
+            found[int(words[-1])] = process.pid
+    return found
+
+
+def test_ranks_on_several_nodes_train_to_the_same_bits_and_one_that_is_killed_is_replaced(cluster, tmp_path):
+    ranks = ["--set", "training.mode=data", "--set", "training.ranks=2", "--set", "training.threads=1"]
+    arguments = [*TICTACTOE, "--rounds", "1", *ranks]
+    train([*arguments, *ALONE], tmp_path / "here")
+    node = cluster.add_node(num_cpus=2, **NODE)
+    spread = ["--workers", "2", "--engine", "ray", "--address", cluster.address, "--spread-training"]
+    (tmp_path / "there").mkdir()
+    started = list(map(str, command([*arguments, *spread], tmp_path / "there")))
+    with ended(subprocess.Popen(started, stdout=subprocess.DEVNULL)) as running:
+        wait_for(lambda: len(ranks_that_call()) == 2, seconds=120)
+        os.kill(ranks_that_call()[1], signal.SIGKILL)
+        assert running.wait(200) == 0
+    assert info(tmp_path / "there")["fingerprint"] == info(tmp_path / "here")["fingerprint"]
+    assert [trained.ranks for trained in events_of(tmp_path / "there", Trained)] == [2]
+    assert [type(event) for event in events_of(tmp_path / "there", Recovering)] == [Recovering]
+    wait_for(lambda: not ranks_that_call())
+    cluster.remove_node(node)
+
+
+def test_whoever_calls_a_trainer_without_its_key_is_not_listened_to(monkeypatch):
+    server = socket.create_server(("127.0.0.1", 0))
+    connections: dict = {}
+    with server, socket.create_connection(server.getsockname()) as stranger:
+        stranger.sendall(bytes(KEY_BYTES) + (0).to_bytes(4, "little"))
+        _receive_call(server, b"k" * KEY_BYTES, connections)
+        assert stranger.recv(1) == b""
+        assert connections == {}
+        with socket.create_connection(server.getsockname()) as rank:
+            rank.sendall(b"k" * KEY_BYTES + (3).to_bytes(4, "little"))
+            _receive_call(server, b"k" * KEY_BYTES, connections)
+            assert list(connections) == [3]
+            connections[3].close()
+        assert not _receive_call(server, b"k" * KEY_BYTES, connections)
+
+
+class Rank:
+    def __init__(self, code):
+        self.code = code
+
+    def wait(self, seconds):
+        return self.code
+
+
+def test_ranks_that_are_gone_before_they_call_or_never_call_are_failures():
+    _check_those_who_did_not_call([Rank(-9), Rank(None)], {0: None}, time.monotonic() + 60)
+    with pytest.raises(RanksFailed, match="rank 1 ended before it called"):
+        _check_those_who_did_not_call([Rank(None), Rank(-9)], {0: None}, time.monotonic() + 60)
+    with pytest.raises(RanksFailed, match="1 of 2 ranks have called"):
+        _check_those_who_did_not_call([Rank(None), Rank(None)], {0: None}, time.monotonic() - 1)
+
+
+def test_training_is_spread_over_a_cluster_only(tmp_path):
+    assert "add --engine ray" in train([*TICTACTOE, "--spread-training"], tmp_path, code=2)

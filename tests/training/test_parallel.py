@@ -19,6 +19,7 @@ from selfplay.network.resnet import ResNet
 from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training import rank_group, recovery
 from selfplay.training.comparison import random_batches
+from selfplay.training.launching import LocalLauncher
 from selfplay.training.rank_group import RankGroup
 from selfplay.training.recovery import Recovery
 from selfplay.training.train import Trainer, is_parallelizable
@@ -255,7 +256,7 @@ def faulty(connect4, settings, no_rank_is_left, tmp_path_factory):
     order, info = tmp_path_factory.mktemp("faulty") / "order", connect4.info
     trainer = trainer_of(connect4, settings, "data", 2)
     shape, command = network_shape(info, settings.network), (sys.executable, str(FAULTY), str(order))
-    trainer._make_executor = lambda plan: RankGroup(shape, settings.training, plan, command=command)
+    trainer._make_executor = lambda plan: RankGroup(shape, settings.training, plan, launcher=LocalLauncher(command))
 
     def give(text):
         order.write_text(text)
