@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from typing import Annotated, Any
 
 import msgspec
@@ -180,10 +181,14 @@ class HashEvaluator:
         return Evaluation(priors.astype(np.float32), unit[:, -1] * np.float32(2) - np.float32(1))
 
 
+_VALUES: defaultdict[str, dict[bytes, int]] = defaultdict(dict)  # found by minimax, of each game's positions
+
+
 def minimax(rules: Any, moves: tuple[int, ...]) -> int:
     """The value for the player to move after `moves`, by full search over the rules."""
     states, known = rules.replay(list(moves))
-    return best_value(rules, states[-1:], int(known.to_move[-1]), known.legal[-1], {})
+    seen = _VALUES[rules.info.rules_hash]
+    return best_value(rules, states[-1:], int(known.to_move[-1]), known.legal[-1], seen)
 
 
 def best_value(rules: Any, state: Any, mover: int, legal: Any, seen: dict[bytes, int]) -> int:

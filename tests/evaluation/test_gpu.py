@@ -1,5 +1,6 @@
 """The process that computes for all workers, on the CPU here; on a GPU where there is one."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -23,16 +24,30 @@ from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrai
 from selfplay.settings import NetworkSettings, Settings
 
 
-@pytest.fixture
-def temporary(monkeypatch):
-    """A short path for sockets, and processes of this test's own."""
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
+@contextlib.contextmanager
+def folder_of_sockets():
+    """A short path for sockets; processes that were started for it are gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setattr(gpu_client, "_started", started := [])
         yield Path(folder)
-        for process in gpu_client._started:
+        for process in started:
             process.kill()
             process.wait()
-        gpu_client._started.clear()
+
+
+@pytest.fixture
+def temporary():
+    """A folder and a process of this test's own."""
+    with folder_of_sockets() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """The same for several tests: starting the process takes seconds."""
+    with folder_of_sockets() as folder:
+        yield folder
 
 
 def model_of(rules, path, seed=0):
@@ -55,9 +70,9 @@ def planes_of(connect4, count, seed=0):
     return np.random.default_rng(seed).random((count, card.num_planes, *card.board_shape), np.float32)
 
 
-def test_many_at_once_are_told_what_each_alone_would_find_out(connect4, tmp_path, temporary):
+def test_many_at_once_are_told_what_each_alone_would_find_out(connect4, tmp_path, shared):
     models = [model_of(connect4, tmp_path / f"{seed}.pt", seed) for seed in (1, 2)]
-    wrong, asked = [], 12
+    wrong, asked = [], 4
 
     def ask(number):
         model, planes = models[number % 2], planes_of(connect4, 1 + 61 * number % ROWS, number)
@@ -104,7 +119,7 @@ def test_a_killed_process_is_noticed_and_started_anew(connect4, tmp_path, tempor
     np.testing.assert_array_equal(GpuEvaluator(model, device="cpu").run(planes)[0], before)
 
 
-def test_a_model_that_cannot_be_used_is_refused_and_others_are_served_on(connect4, tmp_path, temporary):
+def test_a_model_that_cannot_be_used_is_refused_and_others_are_served_on(connect4, tmp_path, shared):
     model = model_of(connect4, tmp_path / "model.pt")
     served = GpuEvaluator(model, device="cpu")
     with pytest.raises(ModelError, match=r"missing\.pt"):
@@ -115,16 +130,16 @@ def test_a_model_that_cannot_be_used_is_refused_and_others_are_served_on(connect
     assert served.run(planes_of(connect4, 2))[0].shape == (2, 7)
 
 
-def test_who_says_something_else_is_shown_out(connect4, tmp_path, temporary):
+def test_who_says_something_else_is_shown_out(connect4, tmp_path, shared):
     model = model_of(connect4, tmp_path / "model.pt")
     served = GpuEvaluator(model, device="cpu")
     for frame in (b"\xff\xff\xff\xff", b"\x02\0\0\0{}", b"\x05\0\0\0hello"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
-            stranger.connect(str(next(temporary.glob("*/*.socket"))))
+            stranger.connect(str(next(shared.glob("*/*.socket"))))
             stranger.sendall(frame)
             assert stranger.recv(1) == b""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:  # memory that is too small
-        stranger.connect(str(next(temporary.glob("*/*.socket"))))
+        stranger.connect(str(next(shared.glob("*/*.socket"))))
         send_frame(stranger, Ask(model=str(model)))
         assert receive_frame(stranger, Reply).card == served.card
         with tempfile.TemporaryFile() as file:
