@@ -24,8 +24,8 @@ class Speeds:
 
     simulations_per_second: float  # one worker on one core
     evaluated_share: float  # simulations that the network had to judge: the others came from the cache or the rules
-    simulations_per_ply: float
-    plies_per_game: float
+    simulations_per_ply: float  # of those that are searched
+    plies_per_game: float  # that are searched and learnt from: not those of random openings
     bytes_per_game: float  # of batch files
     samples_per_second: float  # the trainer on this machine
     model_bytes: int  # of what workers load each round
