@@ -75,7 +75,7 @@ def test_another_seed_is_another_run(finished_run, tmp_path):
 @pytest.mark.slow
 def test_going_on_round_by_round_ends_in_the_same_bits(undisturbed, tmp_path):
     for rounds in ("1", "3"):
-        train([*TICTACTOE, "--rounds", rounds, "--workers", "2"], tmp_path)
+        train([*TICTACTOE, "--rounds", rounds, *ALONE], tmp_path)
     assert info(tmp_path)["fingerprint"] == undisturbed[0]
     assert info(tmp_path)["round"] == 3
     train([*TICTACTOE, "--workers", "2"], tmp_path)  # nothing left to do

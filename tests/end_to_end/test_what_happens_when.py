@@ -59,7 +59,7 @@ def test_every_row_of_the_table_has_its_test_and_every_test_its_row():
 
 
 @pytest.mark.parametrize(
-    ("options", "kills"), [(["--kills", "4", "--seed", "3"], 4), (["--points", "write models/round.pt, torn"], 1)]
+    ("options", "kills"), [(["--kills", "2", "--seed", "3"], 2), (["--points", "write models/round.pt, torn"], 1)]
 )
 def test_everything_is_killed_again_and_again(options, kills):
     """A short turn of the benchmark: at random moments, and once at a named point."""
