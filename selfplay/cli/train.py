@@ -167,7 +167,6 @@ def _cores(options: dict[str, Any]) -> int:
 def _cluster(options: dict[str, Any]) -> str:
     """The address at which the trainer finds the cluster. Raises `UsageError` without one."""
     from selfplay.errors import UsageError
-    from selfplay.machine import usable_cores
 
     if options["engine"] != "ray":
         raise UsageError("--spread-training is for a cluster: add --engine ray")
@@ -175,7 +174,7 @@ def _cluster(options: dict[str, Any]) -> str:
     from selfplay.engines.ray_cluster import connect
     from selfplay.engines.ray_processes import address_of_cluster
 
-    connect(options["address"] or "", cores=usable_cores())
+    connect(options["address"] or "", cores=options["workers"])
     return address_of_cluster()
 
 

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from typing import Any
 
 import ray
@@ -23,7 +24,8 @@ from selfplay.engines.ray_cluster import connect
 GPU_SHARE = 0.5  # of a GPU, for a process that computes there while no worker does
 KILLED = -9
 _ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR of Linux's sockios.h
-_ASKING_SECONDS = 1.0
+_ASKING_SECONDS = 1.0  # for a guard to answer
+_LOOK_SECONDS = 0.1
 
 
 class _Guard:
@@ -69,9 +71,11 @@ class ClusterProcess:
 
     @property
     def pid(self) -> int:
-        """Its number on its node; waits until it is started. Raises `ray.exceptions.RayError` where it cannot be."""
-        found: int = ray.get(self._started)
-        return found
+        """Its number on its node, once it is started; 0 where it could not be."""
+        try:
+            return int(ray.get(self._started))
+        except RayError:
+            return 0
 
     def kill(self) -> None:
         """End it, now: it ends with its guard."""
@@ -79,9 +83,15 @@ class ClusterProcess:
 
     def wait(self, seconds: float) -> int | None:
         """How it ended, after so long at most; None = it runs."""
+        until = time.monotonic() + seconds
+        while (code := self._code()) is None and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        return code
+
+    def _code(self) -> int | None:
         try:
-            code: int | None = ray.get(self._guard.code.remote(), timeout=seconds + _ASKING_SECONDS)
-        except GetTimeoutError:
+            code: int | None = ray.get(self._guard.code.remote(), timeout=_ASKING_SECONDS)
+        except GetTimeoutError:  # there is no room for its guard yet
             return None
         except RayError:
             return KILLED

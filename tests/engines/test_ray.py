@@ -171,7 +171,7 @@ def test_ranks_on_several_nodes_train_to_the_same_bits_and_one_that_is_killed_is
     cluster.remove_node(node)
 
 
-def test_whoever_calls_a_trainer_without_its_key_is_not_listened_to(monkeypatch):
+def test_whoever_calls_a_trainer_without_its_key_is_not_listened_to():
     server = socket.create_server(("127.0.0.1", 0))
     connections: dict = {}
     with server, socket.create_connection(server.getsockname()) as stranger:
