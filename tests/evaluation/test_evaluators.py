@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from models import model_of
 
 from selfplay.errors import ModelError
 from selfplay.evaluation.evaluator import Positions, read_outputs
@@ -8,29 +9,16 @@ from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.evaluation.rollout import RolloutEvaluator
 from selfplay.evaluation.torch_evaluator import TorchEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
-from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrained
 from selfplay.settings import NetworkSettings, SelfPlaySettings, Settings
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def model(connect4, tmp_path_factory, request):
-    return model_of(connect4, request.param, tmp_path_factory.mktemp("model") / "model.pt")
+    return model_of(connect4, settings_with(request.param), tmp_path_factory.mktemp("model") / "model.pt")
 
 
-def model_of(connect4, precision, path):
-    """A model whose heads say something: fresh ones say zero."""
-    settings = Settings(network=NetworkSettings(blocks=2, channels=32), selfplay=SelfPlaySettings(precision=precision))
-    checkpoint = untrained(connect4.info, settings)
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in checkpoint.average.items():
-        if tensor.is_floating_point() and "running" not in name:
-            tensor += 0.1 * torch.randn(tensor.shape, generator=generator)
-    checkpoint = make_checkpoint(
-        connect4.info, settings, weights=checkpoint.weights, average=checkpoint.average,
-        optimizer={}, steps=0, round_number=0, parent="",
-    )  # fmt: skip
-    save_checkpoint(checkpoint, path)
-    return path
+def settings_with(precision):
+    return Settings(network=NetworkSettings(blocks=2, channels=32), selfplay=SelfPlaySettings(precision=precision))
 
 
 def random_positions(rules, count):
@@ -73,7 +61,9 @@ def test_padding_keeps_rows_of_the_torch_evaluator_apart(connect4, model):
 def test_bfloat16_judges_nearly_as_float32_does(connect4, tmp_path):
     positions = random_positions(connect4, 70)
     exact, rounded = (
-        TorchEvaluator(model_of(connect4, precision, tmp_path / f"{precision}.pt"), device="cpu").evaluate(positions)
+        TorchEvaluator(
+            model_of(connect4, settings_with(precision), tmp_path / f"{precision}.pt"), device="cpu"
+        ).evaluate(positions)
         for precision in ("float32", "bfloat16")
     )
     assert rounded.priors.dtype == rounded.values.dtype == np.float32

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from models import model_of
 
 from selfplay.errors import ModelError
 from selfplay.evaluation import gpu_client
 from selfplay.evaluation.gpu_client import GpuEvaluator
 from selfplay.evaluation.gpu_messages import ROWS, Ask, Reply, receive_frame, send_frame
 from selfplay.evaluation.torch_evaluator import TorchEvaluator
-from selfplay.network.checkpoint import make_checkpoint, save_checkpoint, untrained
 from selfplay.settings import NetworkSettings, Settings
 
 
@@ -50,19 +50,7 @@ def shared():
         yield folder
 
 
-def model_of(rules, path, seed=0):
-    settings = Settings(network=NetworkSettings(blocks=1, channels=8))
-    checkpoint = untrained(rules.info, settings)
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in checkpoint.average.items():
-        if tensor.is_floating_point() and "running" not in name:
-            tensor += 0.1 * torch.randn(tensor.shape, generator=generator)
-    checkpoint = make_checkpoint(
-        rules.info, settings, weights=checkpoint.weights, average=checkpoint.average,
-        optimizer={}, steps=0, round_number=0, parent="",
-    )  # fmt: skip
-    save_checkpoint(checkpoint, path)
-    return path
+SETTINGS = Settings(network=NetworkSettings(blocks=1, channels=8))
 
 
 def planes_of(connect4, count, seed=0):
@@ -71,7 +59,7 @@ def planes_of(connect4, count, seed=0):
 
 
 def test_many_at_once_are_told_what_each_alone_would_find_out(connect4, tmp_path, shared):
-    models = [model_of(connect4, tmp_path / f"{seed}.pt", seed) for seed in (1, 2)]
+    models = [model_of(connect4, SETTINGS, tmp_path / f"{seed}.pt", seed) for seed in (1, 2)]
     wrong, asked = [], 4
 
     def ask(number):
@@ -97,7 +85,7 @@ def test_the_process_ends_when_nobody_is_left(connect4, tmp_path, temporary):
         "import sys, pathlib; from selfplay.evaluation.gpu_client import GpuEvaluator, _started;"
         "GpuEvaluator(pathlib.Path(sys.argv[1]), device='cpu'); print(_started[0].pid)"
     )
-    model = model_of(connect4, tmp_path / "model.pt")
+    model = model_of(connect4, SETTINGS, tmp_path / "model.pt")
     environment = {**os.environ, "TMPDIR": str(temporary)}
     said = subprocess.run(
         [sys.executable, "-c", code, str(model)], env=environment, capture_output=True, text=True, check=True
@@ -110,7 +98,7 @@ def test_the_process_ends_when_nobody_is_left(connect4, tmp_path, temporary):
 
 
 def test_a_killed_process_is_noticed_and_started_anew(connect4, tmp_path, temporary):
-    model, planes = model_of(connect4, tmp_path / "model.pt"), planes_of(connect4, 3)
+    model, planes = model_of(connect4, SETTINGS, tmp_path / "model.pt"), planes_of(connect4, 3)
     evaluator = GpuEvaluator(model, device="cpu")
     before = evaluator.run(planes)[0].copy()
     os.kill(gpu_client._started[0].pid, signal.SIGKILL)
@@ -120,7 +108,7 @@ def test_a_killed_process_is_noticed_and_started_anew(connect4, tmp_path, tempor
 
 
 def test_a_model_that_cannot_be_used_is_refused_and_others_are_served_on(connect4, tmp_path, shared):
-    model = model_of(connect4, tmp_path / "model.pt")
+    model = model_of(connect4, SETTINGS, tmp_path / "model.pt")
     served = GpuEvaluator(model, device="cpu")
     with pytest.raises(ModelError, match=r"missing\.pt"):
         GpuEvaluator(tmp_path / "missing.pt", device="cpu")
@@ -131,7 +119,7 @@ def test_a_model_that_cannot_be_used_is_refused_and_others_are_served_on(connect
 
 
 def test_who_says_something_else_is_shown_out(connect4, tmp_path, shared):
-    model = model_of(connect4, tmp_path / "model.pt")
+    model = model_of(connect4, SETTINGS, tmp_path / "model.pt")
     served = GpuEvaluator(model, device="cpu")
     for frame in (b"\xff\xff\xff\xff", b"\x02\0\0\0{}", b"\x05\0\0\0hello"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
@@ -154,12 +142,12 @@ def test_a_folder_that_is_open_to_others_is_not_used(connect4, tmp_path, tempora
     (temporary / f"selfplay-{os.getuid()}").mkdir()
     (temporary / f"selfplay-{os.getuid()}").chmod(0o777)
     with pytest.raises(ModelError, match="open to others"):
-        GpuEvaluator(model_of(connect4, tmp_path / "model.pt"), device="cpu")
+        GpuEvaluator(model_of(connect4, SETTINGS, tmp_path / "model.pt"), device="cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where there is no GPU")
 def test_without_a_gpu_the_model_error_says_so(connect4, tmp_path, temporary, monkeypatch):
-    model = model_of(connect4, tmp_path / "model.pt")
+    model = model_of(connect4, SETTINGS, tmp_path / "model.pt")
     with pytest.raises(ModelError, match="torch finds none here"):
         GpuEvaluator(model)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
