@@ -38,12 +38,14 @@ set_up_environment() {
     python=$(find_python) || return 1
     echo "Setting up the environment in .venv, once; this takes a minute or two ..." >&2
     [ -x "$ENVIRONMENT/bin/python" ] || "$python" -m venv "$ENVIRONMENT" || return 1
-    # --no-compile: Python compiles what is imported, when it is; compiling all of it beforehand takes a minute.
     if ! "$ENVIRONMENT/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         --constraint "$PROJECT/constraints.txt" --editable "$PROJECT[web,report${extra:+,$extra}]"; then
         echo "Setting up failed; see the lines above. Correct that and start again: nothing else was changed." >&2
         return 1
     fi
+    # Compiled by all cores, where pip would use one; processes that may not write bytecode would otherwise compile what
+    # they import each time anew. What a package cannot compile, it does not import.
+    "$ENVIRONMENT/bin/python" -m compileall -qq -j 0 "$ENVIRONMENT/lib" || true
     echo "$wanted base" >"$stamp"
     [ -z "$extra" ] || echo "$wanted $extra" >>"$stamp"
     echo "The environment is ready." >&2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from selfplay.cli.main import cli
 from selfplay.config import merged
 from selfplay.coordinator.coordinator import Coordinator, Options
 from selfplay.coordinator.run import RunRequest, open_run
@@ -42,17 +46,28 @@ def command(arguments, folder):
 
 def train(arguments, folder, code=0):
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        list(map(str, command(arguments, folder))), capture_output=True, text=True, timeout=200, check=False
-    )
+    words = list(map(str, command(arguments, folder)))
+    if "inline" in words and code == 0:
+        return in_this_process(words[1:])
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
 
 
+def in_this_process(words):
+    """What a command prints, without a new process, which would have to load everything first."""
+    printed, on_signal = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    try:
+        with contextlib.redirect_stdout(printed):
+            cli.main(words, standalone_mode=False)
+    finally:
+        signal.signal(signal.SIGTERM, on_signal)
+    return printed.getvalue()
+
+
 def info(folder):
-    done = subprocess.run([SELFPLAY, "info", folder / "model.pt", "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return json.loads(in_this_process(["info", str(folder / "model.pt"), "--json"]))
 
 
 def games_of(folder):

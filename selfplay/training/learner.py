@@ -27,6 +27,7 @@ from selfplay.machine import keep_memory
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
+from selfplay.training.optimizer import AdamW
 from selfplay.training.parallel_plan import ParallelPlan, group_sizes
 from selfplay.training.step import LossSums, TrainingState
 
@@ -77,15 +78,9 @@ class Learner:
         self._precision = plan.precision
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
         self.network.train()
-        self.names = [name for name, _ in network.named_parameters()]
         self._average: dict[str, Tensor] = {}
         self._statistics = BatchStatistics(network)
-        self._optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self._optimizer = AdamW(dict(network.named_parameters()), settings)
 
     def load(self, state: TrainingState) -> None:
         """Take over the parts of a state that this network has."""
@@ -96,18 +91,15 @@ class Learner:
         moving = [name for name, tensor in self._tensors.items() if tensor.is_floating_point()]
         self._averages = [self._average[name] for name in moving]
         self._averaged = [self._tensors[name] for name in moving]
-        kept = {i: state.optimizer[name] for i, name in enumerate(self.names) if name in state.optimizer}
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        self._optimizer.load(state.optimizer)
         self.steps = state.steps
 
     def state(self) -> TrainingState:
         """A copy of everything, on the CPU."""
-        kept = self._optimizer.state_dict()["state"]
         return TrainingState(
             {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()},
             {name: tensor.cpu().clone() for name, tensor in self._average.items()},
-            {self.names[i]: {key: value.cpu().clone() for key, value in fields.items()} for i, fields in kept.items()},
+            self._optimizer.state(),
             self.steps,
         )
 
@@ -259,7 +251,11 @@ def _buffers(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
 def set_up_torch(plan: ParallelPlan) -> None:
     """Threads and exact repetition, for the whole of this process."""
     torch.set_num_threads(plan.threads)
-    torch.use_deterministic_algorithms(plan.device == "cpu")
+    is_repeated = plan.device == "cpu"
+    if plan.compile:
+        torch.use_deterministic_algorithms(is_repeated)
+    else:  # the same but for telling torch's compiler, which that call loads
+        torch.set_deterministic_debug_mode("error" if is_repeated else "default")
     # torch then writes NaN to all memory before it is used, to show reads of what nobody wrote: 6 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # stub gap
 

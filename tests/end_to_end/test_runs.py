@@ -29,11 +29,11 @@ def test_workers_and_engine_do_not_change_a_bit(undisturbed, tmp_path, options):
 def test_the_same_holds_for_connect4_and_settings_of_speed(tmp_path, method):
     """The preset has random openings, the solver and value targets that look ahead."""
     fingerprints = set()
-    for workers, cache, games in ((1, 0, 5), (3, 64, 64)):
-        folder = tmp_path / str(workers)
+    for where, cache, games in ((ALONE, 0, 5), (["--workers", "3"], 64, 64)):
+        folder = tmp_path / where[1]
         speed = ["--set", f"worker.cache_positions={cache}", "--set", f"worker.games_in_parallel={games}"]
         speed += ["--set", f"search.method={method}"]
-        train([*SMALL_CONNECT4, "--workers", str(workers), *speed], folder)
+        train([*SMALL_CONNECT4, *where, *speed], folder)
         fingerprints.add(info(folder)["fingerprint"])
     assert len(fingerprints) == 1
 
@@ -115,8 +115,8 @@ def test_what_a_run_did_is_in_its_event_log(finished_run):
 @pytest.mark.slow
 def test_tictactoe_is_perfect_within_a_minute(tictactoe, tmp_path):
     """From every position that any play can reach, the agent's move keeps the game's result: it never loses to a
-    perfect player, nor to any other. 25 rounds take 30 to 60 s on two cores."""
-    train(["tictactoe", "--rounds", "25"], tmp_path)
+    perfect player, nor to any other. 15 rounds take 20 to 40 s on two cores."""
+    train(["tictactoe", "--rounds", "15"], tmp_path)
     for simulations in (32, 64):
         player = open_model(tmp_path / "model.pt", tictactoe, simulations=simulations)
         assert mistakes(tictactoe, player) == (0, 4520)

@@ -102,6 +102,7 @@ def test_a_killed_process_is_noticed_and_started_anew(connect4, tmp_path, tempor
     evaluator = GpuEvaluator(model, device="cpu")
     before = evaluator.run(planes)[0].copy()
     os.kill(gpu_client._started[0].pid, signal.SIGKILL)
+    gpu_client._started[0].wait()
     with pytest.raises(ConnectionError):
         evaluator.run(planes)
     np.testing.assert_array_equal(GpuEvaluator(model, device="cpu").run(planes)[0], before)

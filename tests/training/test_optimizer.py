@@ -1,0 +1,86 @@
+"""AdamW, held against torch's own class."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from selfplay.settings import TrainingSettings
+from selfplay.training.optimizer import AdamW
+
+SETTINGS = TrainingSettings(learning_rate=0.01, weight_decay=0.1)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    parts = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2)
+    return nn.Sequential(*parts).to(memory_format=torch.channels_last)
+
+
+def learn(network, optimizer, steps):
+    for step in range(steps):
+        torch.manual_seed(step)
+        network(torch.randn(5, 3, 4, 4)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def of(network):
+    return AdamW(dict(network.named_parameters()), SETTINGS)
+
+
+def weights_of(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def test_steps_are_those_of_torch(network):
+    start = weights_of(network)
+    learn(network, torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.1, fused=True), 5)
+    expected = weights_of(network)
+    network.load_state_dict(start)
+    learn(network, of(network), 5)
+    assert all(torch.equal(expected[name], tensor) for name, tensor in weights_of(network).items())
+
+
+def test_a_state_goes_on_in_the_same_bits_however_it_lies_in_memory(network):
+    optimizer = of(network)
+    assert optimizer.state() == {}
+    learn(network, optimizer, 3)
+    middle = weights_of(network)
+    state = {name: {field: t.contiguous() for field, t in kept.items()} for name, kept in optimizer.state().items()}
+    learn(network, optimizer, 2)
+    expected = weights_of(network)
+    network.load_state_dict(middle)
+    again = of(network)
+    again.load({**state, "a layer of another rank": {}})
+    learn(network, again, 2)
+    assert all(torch.equal(expected[name], tensor) for name, tensor in weights_of(network).items())
+
+
+def test_parameters_without_gradients_stay(network):
+    optimizer = of(network)
+    network[3].requires_grad_(requires_grad=False)
+    before = network[3].weight.clone()
+    learn(network, optimizer, 1)
+    assert torch.equal(network[3].weight, before)
+    assert set(optimizer.state()) == {"0.weight", "0.bias"}
+
+
+def test_a_process_that_trains_does_not_load_torchs_compiler():
+    """Two seconds of every start. If this fails with a newer torch, look at what it imports now."""
+    code = """
+import sys
+from selfplay.games.registry import load_rules
+from selfplay.settings import Settings
+from selfplay.training.comparison import random_batches
+from selfplay.training.train import Trainer
+rules = load_rules("tictactoe")
+trainer = Trainer.new(rules.info, Settings())
+trainer.train_on_samples(random_batches(rules, batch_size=8, count=1)[0])
+print({"torch._dynamo", "sympy"} & set(sys.modules) or "neither")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "neither\n"
