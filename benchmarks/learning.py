@@ -218,6 +218,7 @@ class SqueezeNet(ResNet):
         super().__init__(shape)
         for block in self.tower:
             assert isinstance(block, ResidualBlock)
+            assert isinstance(block.second, nn.Sequential)
             block.second.append(SqueezeExcitation(shape.settings.channels))
 
 

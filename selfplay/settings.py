@@ -31,9 +31,24 @@ class NetworkSettings(Group, frozen=True):
 
     blocks: Annotated[int, Meta(description="residual blocks", ge=1, le=80)] = 4
     channels: Annotated[int, Meta(description="channels of the tower", ge=4, le=1024)] = 32
+    block: Annotated[
+        Literal["basic", "bottleneck"],
+        Meta(
+            description='"basic" = two convolutions of 3 × 3; "bottleneck" = two of half as many channels, with 1 × 1 '
+            "before and behind: less than a third of the work, of which the 3 × 3 is best in steps of 32 channels"
+        ),
+    ] = "basic"
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
     value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
+
+    @property
+    def block_weights(self) -> int:
+        """Weights of the convolutions of a block: what a cell costs in multiplications."""
+        narrow = self.channels // 2
+        if self.block == "bottleneck":
+            return 2 * self.channels * narrow + 2 * 9 * narrow**2
+        return 2 * 9 * self.channels**2
 
 
 class SearchSettings(Group, frozen=True):

@@ -29,7 +29,7 @@ def command(model: Path, as_json: bool) -> None:
         from selfplay.network.checkpoint import load_checkpoint
 
         card = load_checkpoint(model).card
-    facts = {**asdict(card), "network": f"{card.blocks}x{card.channels}"}
+    facts = {**asdict(card), "network": card.network}
     if as_json:
         click.echo(msgspec.json.encode(facts).decode())
         return

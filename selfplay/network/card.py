@@ -53,6 +53,12 @@ class ModelCard:
     channels: Size
     parameters: Count
     precision: Text = "float32"  # of the inference twin: float32, or int8
+    block: Text = "basic"  # kind of the residual blocks
+
+    @property
+    def network(self) -> str:
+        """The network's size as people say it: 5x64, or 6x64 bottleneck."""
+        return f"{self.blocks}x{self.channels}" + (f" {self.block}" if self.block != "basic" else "")
 
     def to_metadata(self) -> dict[str, str]:
         """The card as an ONNX file's metadata."""

@@ -123,6 +123,7 @@ def make_checkpoint(
         channels=settings.network.channels,
         parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
         precision="int8" if settings.selfplay.precision in ("int8", "auto") else "float32",
+        block=settings.network.block,
     )
     return Checkpoint(card, settings, weights, average, optimizer, steps, trained or {})
 

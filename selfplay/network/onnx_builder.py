@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from selfplay.network.resnet import ResidualBlock, ResNet
+from selfplay.network.resnet import Block, ResNet
 
 OPSET = 17
 
@@ -39,7 +39,7 @@ class Builder:
                 for name, part in module.named_children():
                     source = self.module(part, f"{path}.{name}", source)
                 return source
-            case ResidualBlock():
+            case Block():
                 return self.block(module, path, source)
             case nn.Conv2d():
                 height, width = (int(pad) for pad in module.padding)
@@ -58,9 +58,11 @@ class Builder:
                 return self.add("Flatten", [source], output=path, axis=1)
         raise TypeError(f"no ONNX form for {type(module).__name__}; add it to onnx_builder.py")
 
-    def block(self, module: ResidualBlock, path: str, source: str) -> str:
-        """Two convolutions around a bypass."""
-        inner = self.module(module.second, f"{path}.second", self.module(module.first, f"{path}.first", source))
+    def block(self, module: Block, path: str, source: str) -> str:
+        """Layers with a bypass around them."""
+        inner = source
+        for name, layer in module.layers().items():
+            inner = self.module(layer, f"{path}.{name}", inner)
         return self.module(module.activation, path, self.add("Add", [source, inner], output=f"{path}.sum"))
 
     def add(self, kind: str, inputs: list[str], *, output: str, **attributes: Any) -> str:

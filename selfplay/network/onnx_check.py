@@ -38,7 +38,7 @@ KNOWN: dict[str, dict[str, tuple[object, ...] | None]] = {
     "Softmax": {"axis": (-1,)},
     "Transpose": {"perm": ((0, 2, 3, 1),)},
     f"{DOMAIN}.QLinearAdd": {},
-    f"{DOMAIN}.QLinearConv": {"pads": ((1, 1, 1, 1),), "channels_last": (1,)},
+    f"{DOMAIN}.QLinearConv": {"pads": ((0, 0, 0, 0), (1, 1, 1, 1)), "channels_last": (1,)},
 }
 MOST_NODES = 2000  # the largest network that the settings allow has about 600
 _ATTRIBUTE = onnx.AttributeProto

@@ -16,7 +16,7 @@ from torch import nn
 from selfplay.network.onnx_builder import OPSET, Builder
 from selfplay.network.onnx_check import DOMAIN
 from selfplay.network.quantization import Ranges, folded, quantized, scale_of
-from selfplay.network.resnet import ResidualBlock, ResNet
+from selfplay.network.resnet import Block, ResNet
 
 
 class Int8Builder(Builder):
@@ -38,30 +38,34 @@ class Int8Builder(Builder):
         planes_first = self.add("QuantizeLinear", [floats, *self._scale("stem")], output="stem.planes")
         features = self.add("Transpose", [planes_first], output="stem", perm=[0, 2, 3, 1])
         for number, block in enumerate(network.tower):
-            assert isinstance(block, ResidualBlock)
+            assert isinstance(block, Block)
             features = self.block(block, f"tower.{number}", features)
         floats = self.add("DequantizeLinear", [features, *self._scale(features)], output="features")
         shape = self.array("cells", np.array([-1, network.shape.settings.channels]))
         cells = self.add("Reshape", [floats, shape], output="features.cells")  # [n · H · W, C]
         return self._head(network.policy, "policy", cells), self._head(network.outcome, "results", cells)
 
-    def block(self, module: ResidualBlock, path: str, source: str) -> str:
-        first = self._convolution(module.first, f"{path}.first", source)
-        second = self._convolution(module.second, f"{path}.second", first)
-        # A range from 0 on has no bytes below: becoming bytes is the ReLU, here and after the first convolution.
-        inputs = [source, *self._scale(source), second, *self._scale(second), *self._scale(path)]
+    def block(self, module: Block, path: str, source: str) -> str:
+        inner = source
+        for name, layer in module.layers().items():
+            assert isinstance(layer, nn.Sequential)
+            inner = self._convolution(layer, f"{path}.{name}", inner)
+        # A range from 0 on has no bytes below: becoming bytes is the ReLU, here and after convolutions.
+        inputs = [source, *self._scale(source), inner, *self._scale(inner), *self._scale(path)]
         return self.add("QLinearAdd", inputs, output=path, domain=DOMAIN)
 
     def _convolution(self, module: nn.Sequential, path: str, source: str) -> str:
         """Convolution and normalisation, from bytes to bytes."""
-        weights, sizes, bias = quantized(*_parts(module), self._scales[source])
+        convolution, normalisation = _parts(module)
+        weights, sizes, bias = quantized(convolution, normalisation, self._scales[source])
         weight = [
             self.array(f"{path}.weight", weights),
             self.array(f"{path}.weight.sizes", sizes),
             self.array(f"{path}.weight.zeros", np.zeros(len(sizes), np.int8)),
         ]
         inputs = [source, *self._scale(source), *weight, *self._scale(path), self.array(f"{path}.bias", bias)]
-        return self.add("QLinearConv", inputs, output=path, domain=DOMAIN, channels_last=1, pads=[1] * 4)
+        pads = [weights.shape[-1] // 2] * 4
+        return self.add("QLinearConv", inputs, output=path, domain=DOMAIN, channels_last=1, pads=pads)
 
     def _head(self, module: nn.Sequential, path: str, cells: str) -> str:
         """A head over floats [n · H · W, C]; its convolution of 1 × 1 is a product in each cell."""

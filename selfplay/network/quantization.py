@@ -4,7 +4,7 @@ A value between two layers is a byte b that stands for (b - zero) · size; a wei
 that stands for itself times its output channel's size (Jacob et al. 2018, "Quantization and Training of Neural Networks
 for Efficient Integer-Arithmetic-Only Inference"). Sums of such products are exact, in any order and on any processor.
 Not up to 127: processors without VNNI add two products of a byte and a weight in 16 bits: 2 · 255 · 64 still fits.
-Letters: n positions, O × I × 3 × 3 weights of a convolution.
+Letters: n positions, O × I × k × k weights of a convolution.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from selfplay.errors import ModelError
-from selfplay.network.resnet import ResNet
+from selfplay.network.resnet import Block, ResNet
 
 LARGEST_WEIGHT = 64
 _LARGEST_BYTE = 255
@@ -39,17 +39,19 @@ class Scale(NamedTuple):
 class Convolution(NamedTuple):
     """Convolution and batch normalisation as one, in whole numbers."""
 
-    weights: npt.NDArray[np.int8]  # [O, I, 3, 3]
+    weights: npt.NDArray[np.int8]  # [O, I, k, k]
     sizes: npt.NDArray[np.float32]  # [O] what a weight of 1 stands for
     bias: npt.NDArray[np.int32]  # [O] in units of a weight of 1 times a byte of 1
 
 
 def quantized_modules(network: ResNet) -> dict[str, nn.Module]:
-    """The modules whose values become bytes, by name: the stem, both convolutions of each block, and the block."""
-    named = dict(network.named_modules())
-    blocks = [f"tower.{number}" for number in range(len(network.tower))]
-    names = ["stem", *(name + part for name in blocks for part in (".first", ".second", ""))]
-    return {name: named[name] for name in names}
+    """The modules whose values become bytes, by name: the stem, the layers of each block, and the block."""
+    found: dict[str, nn.Module] = {"stem": network.stem}
+    for number, block in enumerate(network.tower):
+        assert isinstance(block, Block)
+        found.update({f"tower.{number}.{name}": layer for name, layer in block.layers().items()})
+        found[f"tower.{number}"] = block
+    return found
 
 
 @torch.inference_mode()

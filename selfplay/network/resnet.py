@@ -1,8 +1,10 @@
 """The network: a residual tower with a policy head and a win/draw/loss head.
 
 After Silver et al. 2017 ("Mastering the game of Go without human knowledge", Methods: Neural network architecture);
-the three-way outcome head as in Leela Zero and KataGo. Batch normalisation, because ONNX Runtime folds it into the
-convolutions and play pays nothing for it. Letters: n positions, P planes, H × W board, A actions, C channels.
+the three-way outcome head as in Leela Zero and KataGo; narrow blocks after He et al. 2016 ("Deep residual learning for
+image recognition", 4.1) and KataGo, whose networks have more than one 3 × 3 convolution between those of 1 × 1. Batch
+normalisation, because ONNX Runtime folds it into the convolutions and play pays nothing for it.
+Letters: n positions, P planes, H × W board, A actions, C channels.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class ResNet(nn.Module):
         settings, cells = shape.settings, shape.board[0] * shape.board[1]
         self.shape = shape
         self.stem = convolution(shape.planes, settings.channels, 3)
-        self.tower = nn.Sequential(*(ResidualBlock(settings.channels) for _ in range(settings.blocks)))
+        block = ResidualBlock if settings.block == "basic" else BottleneckBlock
+        self.tower = nn.Sequential(*(block(settings.channels) for _ in range(settings.blocks)))
         self.policy = nn.Sequential(
             convolution(settings.channels, settings.policy_channels, 1),
             nn.Flatten(),
@@ -52,18 +55,44 @@ class ResNet(nn.Module):
         return self.policy(features), self.outcome(features)
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions around a bypass."""
+class Block(nn.Module):
+    """Layers with a bypass around them, and a ReLU where both meet."""
+
+    activation: nn.Module
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order: convolution, normalisation and, but for the last, ReLU."""
+        return {name: part for name, part in self.named_children() if name != "activation"}
+
+    def forward(self, features: Tensor) -> Tensor:
+        inner = features
+        for layer in self.layers().values():
+            inner = layer(inner)
+        activated: Tensor = self.activation(features + inner)
+        return activated
+
+
+class ResidualBlock(Block):
+    """Two convolutions of 3 × 3."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = convolution(channels, channels, 3)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.second = convolution(channels, channels, 3)[:2]
         self.activation = nn.ReLU()
 
-    def forward(self, features: Tensor) -> Tensor:
-        activated: Tensor = self.activation(features + self.second(self.first(features)))
-        return activated
+
+class BottleneckBlock(Block):
+    """Two convolutions of 3 × 3 over half of the channels, between two of 1 × 1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = channels // 2
+        self.first = convolution(channels, narrow, 1)
+        self.second = convolution(narrow, narrow, 3)
+        self.third = convolution(narrow, narrow, 3)
+        self.fourth = convolution(narrow, channels, 1)[:2]
+        self.activation = nn.ReLU()
 
 
 def convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:

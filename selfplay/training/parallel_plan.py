@@ -62,7 +62,7 @@ class Work:
     def of(cls, info: GameInfo, network: NetworkSettings, training: TrainingSettings, games_per_round: int) -> Work:
         """The figures of a network for a game; a game is taken to last half of its longest."""
         cells = info.board_shape[0] * info.board_shape[1]
-        tower = 2 * network.blocks * 9 * network.channels**2
+        tower = network.blocks * network.block_weights
         heads = network.channels * (network.policy_channels + network.value_channels)
         convolutions = 9 * info.num_planes * network.channels + tower + heads
         dense = cells * (network.policy_channels * info.num_actions + network.value_channels * network.value_hidden)

@@ -32,7 +32,7 @@ def part_costs(shape: NetworkShape) -> list[int]:
     heads = settings.policy_channels + settings.value_channels
     dense = cells * (settings.policy_channels * shape.actions + settings.value_channels * settings.value_hidden)
     stem = 9 * shape.planes * settings.channels * cells
-    block = 18 * settings.channels**2 * cells
+    block = settings.block_weights * cells
     return [stem, *([block] * settings.blocks), heads * settings.channels * cells + dense]
 
 
