@@ -57,6 +57,13 @@ def answered(path: Path, rules: Rules, oracle: Oracle, folder: Path) -> Position
         return PositionSet(name, columns["plies"], columns["states"], columns["outcomes"])
 
 
+def test_sets(folder: Path, rules: Rules, kept_in: Path) -> list[PositionSet]:
+    """The six sets with their answers."""
+    kept_in.mkdir(parents=True, exist_ok=True)
+    oracle = open_oracle(rules)
+    return [answered(folder / f"Test_{name}", rules, oracle, kept_in) for name in SETS]
+
+
 def shares(player: SearchPlayer, rules: Rules, sets: list[PositionSet], simulations: tuple[int, ...]) -> dict[str, Any]:
     """Of each set, the share of mistakes by simulations, and the error of the network's values."""
     found: dict[str, Any] = {}
@@ -107,10 +114,8 @@ def main() -> None:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the training is ended too
     folder = arguments.data or Path(f"strength_{arguments.minutes:g}_{arguments.seed}")
-    folder.mkdir(parents=True, exist_ok=True)
     rules = load_rules("connect4")
-    oracle = open_oracle(rules)
-    sets = [answered(arguments.positions / f"Test_{name}", rules, oracle, folder) for name in SETS]
+    sets = test_sets(arguments.positions, rules, folder)
     asked = ["connect4", "--preset", arguments.preset, "--seed", str(arguments.seed), "--workers", arguments.workers]
     spent = train(folder, [*asked, *(f"--set={each}" for each in arguments.set)], minutes=arguments.minutes)
     layout = RunLayout(folder / "data")

@@ -3,13 +3,12 @@
     python benchmarks/learning.py runs --minutes 6 --seeds 0 1 --positions FOLDER --data runs
     python benchmarks/learning.py runs --only "half the passes" "Gumbel" --minutes 6 --positions FOLDER --data runs
     python benchmarks/learning.py targets --data data
-    python benchmarks/learning.py networks --data data --positions FOLDER
 
 `runs` trains from nothing with the preset, and with one thing changed at a time, each for so many minutes with each
 seed, and counts mistakes on the six public test sets (see connect4_strength.py) with 0 and 64 simulations. It takes
 hours, goes on where it was stopped, and measures no run twice. `targets` holds what a run's newest round learns from,
-and what its model makes of it, against perfect play, ply by ply: whether the targets are wrong, or not learnt.
-`networks` trains other networks from nothing on the newest window of a run: what the same games can teach to whom.
+and what its model makes of it, against perfect play, ply by ply: whether the targets are wrong, or not learnt. What
+other networks learn from the same games: `networks.py`.
 """
 
 from __future__ import annotations
@@ -17,21 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-import torch
-from connect4_strength import SETS, answered, shares
+from connect4_strength import SETS, shares, test_sets
 from machine import facts
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from timed_training import train
-from torch import Tensor, nn
 
 from selfplay.arena.oracle import open_oracle
 from selfplay.arena.player import open_model
@@ -39,17 +34,9 @@ from selfplay.arena.positions import PositionSet
 from selfplay.config import settings_of_run
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
-from selfplay.network.checkpoint import network_shape
-from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet
-from selfplay.rundir.facts import ModelsOnDisk
-from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.batch_file import GameRecord, read_batch
-from selfplay.samples.collector import RunIdentity
-from selfplay.samples.pool import TrainingDataPool
 from selfplay.samples.positions import value_targets
-from selfplay.settings import NetworkSettings
-from selfplay.training.loss import outcome_losses, policy_losses
 
 PRESET = "connect4-30min"
 # What is changed, and where the idea comes from.
@@ -75,14 +62,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "Gumbel": ("search.method=gumbel", "search.simulations=32", "search.gumbel_scale=0.3"),  # Danihelka et al. 2022
     "quick moves": ("search.full_share=0.25", "search.simulations=128"),  # Wu 2019, 3.1
     "no solver": ("search.solver=false",),
-    "4 x 32": ("network.blocks=4", "network.channels=32"),
-    "8 x 64": ("network.blocks=8",),
-    "5 x 96": ("network.channels=96",),
+    "4 x 32": ("network.block=basic", "network.blocks=4", "network.channels=32"),
+    "8 x 64 bottleneck": ("network.blocks=8",),
+    "5 x 64": ("network.block=basic", "network.blocks=5"),
     "a gate": ("selfplay.gate=0.55", "selfplay.gate_games=100"),  # AlphaGo Zero
 }
 PLIES = (0, 6, 10, 14, 18, 22, 26, 30, 42)  # of the bins of `targets`
 GAMES_LOOKED_AT = 600
-STEPS = 2000
 console = Console(stderr=True, width=120)
 
 
@@ -141,13 +127,6 @@ def mean_of(measured: list[dict[str, Any]], sets: tuple[str, ...], simulations: 
     return float(np.mean([run["sets"][each]["mistakes"][simulations] for run in measured for each in sets]))
 
 
-def test_sets(folder: Path, rules: Rules, kept_in: Path) -> list[PositionSet]:
-    """The six sets with their answers."""
-    kept_in.mkdir(parents=True, exist_ok=True)
-    oracle = open_oracle(rules)
-    return [answered(folder / f"Test_{name}", rules, oracle, kept_in) for name in SETS]
-
-
 # --- targets -------------------------------------------------------------------------------------------------------
 
 
@@ -195,130 +174,19 @@ def games_of(path: Path, newest: int) -> list[GameRecord]:
     return batch.games if batch.round == newest else []
 
 
-# --- networks ------------------------------------------------------------------------------------------------------
-
-
-class SqueezeExcitation(nn.Module):
-    """Channels scaled and shifted by what the whole board holds (Hu et al. 2018, as in Leela Chess Zero)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.squeeze, self.excite = nn.Linear(channels, channels // 4), nn.Linear(channels // 4, 2 * channels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        scale, shift = self.excite(torch.relu(self.squeeze(features.mean((2, 3))))).chunk(2, 1)
-        scaled: Tensor = features * torch.sigmoid(scale)[:, :, None, None] + shift[:, :, None, None]
-        return scaled
-
-
-class SqueezeNet(ResNet):
-    """The network with squeeze and excitation in every block."""
-
-    def __init__(self, shape: NetworkShape) -> None:
-        super().__init__(shape)
-        for block in self.tower:
-            assert isinstance(block, ResidualBlock)
-            assert isinstance(block.second, nn.Sequential)
-            block.second.append(SqueezeExcitation(shape.settings.channels))
-
-
-class Blind(ResNet):
-    """The network without the planes that say who began and which row a cell is in."""
-
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        seen = planes.clone()
-        seen[:, 2:] = 0
-        return super().forward(seen)
-
-
-NETWORKS: dict[str, tuple[type[ResNet], dict[str, int]]] = {
-    "4 x 32": (ResNet, {"blocks": 4, "channels": 32}),
-    "4 x 32, stones alone": (Blind, {"blocks": 4, "channels": 32}),
-    "4 x 32, squeeze and excitation": (SqueezeNet, {"blocks": 4, "channels": 32}),
-    "4 x 32, heads twice as wide": (
-        ResNet,
-        {"blocks": 4, "channels": 32, "value_channels": 32, "policy_channels": 32, "value_hidden": 128},
-    ),
-    "8 x 32": (ResNet, {"blocks": 8, "channels": 32}),
-    "3 x 64": (ResNet, {"blocks": 3, "channels": 64}),
-    "5 x 64": (ResNet, {"blocks": 5, "channels": 64}),
-    "5 x 64, stones alone": (Blind, {"blocks": 5, "channels": 64}),
-    "5 x 96": (ResNet, {"blocks": 5, "channels": 96}),
-}
-
-
-def networks(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Every network, trained for so many steps on the same window, in 32 bits and one thread."""
-    torch.set_num_threads(1)
-    layout = RunLayout(arguments.data)
-    settings = settings_of_run(layout.settings)
-    rules, newest = load_rules(settings.game.name), max(layout.rounds_with_models())
-    sets = test_sets(arguments.positions, rules, arguments.data)
-    playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
-    identity = RunIdentity.of(settings, rules, playing.plays)
-    pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training)
-    pool.collect()
-    window = pool.window(newest)
-    found = {}
-    for name, (kind, sizes) in NETWORKS.items():
-        shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
-        torch.manual_seed(0)
-        network, began = kind(shape), time.perf_counter()
-        batches = pool.minibatches(window, steps=arguments.steps, rng=np.random.default_rng(0))
-        fit(network, batches, settings.training.learning_rate, arguments.steps)
-        measured = judge(network.eval(), rules, sets)
-        found[name] = {"seconds": round(time.perf_counter() - began), **measured}
-        console.print(
-            f"{name}: {found[name]['seconds']} s, mistakes of the policy {measured['mistakes']:.2%}, error of the "
-            f"values {measured['value_error']:.3f}"
-        )
-    return {"round": newest, "window": len(window.weight), "steps": arguments.steps, "networks": found}
-
-
-def fit(network: ResNet, batches: Any, step_size: float, steps: int) -> None:
-    """AdamW with a step size that falls to nothing along a cosine."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=step_size, weight_decay=1e-4, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    network.train()
-    for batch in batches:
-        planes, legal, policy, outcome, _ = map(torch.from_numpy, batch)
-        with torch.autocast("cpu", torch.bfloat16):
-            policy_logits, outcome_logits = network(planes)
-        losses = policy_losses(policy_logits.float(), legal, policy) + outcome_losses(outcome_logits.float(), outcome)
-        optimizer.zero_grad()
-        losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
-        optimizer.step()
-        schedule.step()
-
-
-def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, float]:
-    """Mistakes of the bare policy and errors of the values, means over the sets."""
-    wrong, errors = [], []
-    for positions in sets:
-        with torch.no_grad():
-            policy, outcome = network(torch.from_numpy(rules.encode(positions.states)))
-        legal = rules.describe(positions.states.copy()).legal
-        choice = np.where(legal, policy.numpy(), -np.inf).argmax(axis=1)
-        chances = torch.softmax(outcome, -1).numpy()
-        wrong.append((positions.outcomes[np.arange(len(choice)), choice] < positions.best).mean())
-        errors.append(((chances[:, 0] - chances[:, 2] - positions.best) ** 2).mean())
-    return {"mistakes": float(np.mean(wrong)), "value_error": float(np.mean(errors))}
-
-
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("runs", "targets", "networks"))
+    parser.add_argument("what", choices=("runs", "targets"))
     parser.add_argument("--data", type=Path, required=True, help="folder of the runs, or of the run to look at")
-    parser.add_argument("--positions", type=Path, help="folder of the test sets (runs, networks)")
+    parser.add_argument("--positions", type=Path, help="folder of the test sets (runs)")
     parser.add_argument("--minutes", type=float, default=6.0, help="of each run (default 6)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"of networks (default {STEPS})")
     arguments = parser.parse_args()
-    if arguments.what != "targets" and arguments.positions is None:
+    if arguments.what == "runs" and arguments.positions is None:
         parser.error(f"{arguments.what} needs --positions")
-    found = {"runs": runs, "targets": targets, "networks": networks}[arguments.what](arguments)
+    found = {"runs": runs, "targets": targets}[arguments.what](arguments)
     json.dump({"machine": facts(), **found}, sys.stdout, indent=1)
     print()
 

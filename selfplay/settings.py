@@ -185,6 +185,15 @@ class TrainingSettings(Group, frozen=True):
         8.0
     )
     learning_rate: Annotated[float, Meta(description="AdamW's step size", gt=0, le=1)] = 0.002
+    constant_steps: Annotated[
+        int,
+        Meta(
+            description="optimizer steps at that step size; then it falls with the root of their number: to half at "
+            "four times as many (Karras et al. 2024, 2.4); 0 = it never falls",
+            ge=0,
+            le=2**53,
+        ),
+    ] = 0
     weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
     gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0, le=1e12)] = 4.0
     value_lambda: Annotated[
@@ -203,6 +212,15 @@ class TrainingSettings(Group, frozen=True):
         float,
         Meta(description="decay per step of the moving average of the weights, which plays", ge=0, lt=1),
     ] = 0.99
+    average_share: Annotated[
+        float,
+        Meta(
+            description="share of all steps so far that this average reaches back, where that is further; 0 = as "
+            "`average_decay` says",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
     window_start: Annotated[
         int, Meta(description="positions in the replay window while the run is small: c in the formula", ge=1, le=2**53)
     ] = 20_000

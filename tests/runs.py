@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from selfplay.cli.main import cli
+from selfplay.cli.main import main
 from selfplay.config import merged
 from selfplay.coordinator.coordinator import Coordinator, Options
 from selfplay.coordinator.run import RunRequest, open_run
@@ -47,23 +47,27 @@ def command(arguments, folder):
 def train(arguments, folder, code=0):
     folder.mkdir(exist_ok=True)
     words = list(map(str, command(arguments, folder)))
-    if "inline" in words and code == 0:
-        return in_this_process(words[1:])
+    if "inline" in words:
+        return in_this_process(words[1:], code)
     done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
 
 
-def in_this_process(words):
+def in_this_process(words, code=0):
     """What a command prints, without a new process, which would have to load everything first."""
-    printed, on_signal = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, signal.getsignal(signal.SIGTERM))
+    sys.argv = ["selfplay", *words]
     try:
-        with contextlib.redirect_stdout(printed):
-            cli.main(words, standalone_mode=False)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        assert end.code == code, f"{end.code}\n{out.getvalue()}\n{err.getvalue()}"
     finally:
-        signal.signal(signal.SIGTERM, on_signal)
-    return printed.getvalue()
+        sys.argv = before[0]
+        signal.signal(signal.SIGTERM, before[1])
+    return out.getvalue() if code == 0 else err.getvalue()
 
 
 def info(folder):

@@ -80,7 +80,7 @@ class Learner:
         self.network.train()
         self._average: dict[str, Tensor] = {}
         self._statistics = BatchStatistics(network)
-        self._optimizer = AdamW(dict(network.named_parameters()), settings)
+        self._optimizer = AdamW(dict(network.named_parameters()), weight_decay=settings.weight_decay)
 
     def load(self, state: TrainingState) -> None:
         """Take over the parts of a state that this network has."""
@@ -161,7 +161,7 @@ class Learner:
             self.abandon()
             return False
         self._statistics.finish(groups, sum_statistics)
-        self._optimizer.step()
+        self._optimizer.step(step_size(self._settings, self.steps))
         self._optimizer.zero_grad()
         self.steps += 1
         self._move_average()
@@ -182,13 +182,28 @@ class Learner:
 
     @torch.no_grad()
     def _move_average(self) -> None:
-        """Exponential moving average of weights and batch statistics, with a short memory in the first steps."""
-        decay = min(self._settings.average_decay, (1 + self.steps) / (10 + self.steps))
+        """Moving average of weights and batch statistics."""
+        decay = average_decay(self._settings, self.steps)
         move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's stubs leave it out
         move(self._averages, self._averaged, self.steps)
         for name, average in self._average.items():
             if not average.is_floating_point():  # steps counted by normalisations
                 average.copy_(self._tensors[name])
+
+
+def step_size(settings: TrainingSettings, steps: int) -> float:
+    """AdamW's step size after so many steps: it falls with their root (Karras et al. 2024, "Analyzing and Improving the
+    Training Dynamics of Diffusion Models", 2.4), whatever the length of the run."""
+    if settings.constant_steps == 0 or steps <= settings.constant_steps:
+        return settings.learning_rate
+    return settings.learning_rate * math.sqrt(settings.constant_steps / steps)
+
+
+def average_decay(settings: TrainingSettings, steps: int) -> float:
+    """Decay of the moving average at a step, the first being 1: with a short memory in the first steps, and with one
+    that grows with the run where the settings say so (Karras et al. 2024, 3.1: so do those of power functions)."""
+    decay = max(settings.average_decay, 1.0 - 1.0 / max(1.0, settings.average_share * steps))
+    return min(decay, (1 + steps) / (10 + steps))
 
 
 class BatchStatistics:

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from selfplay.settings import TrainingSettings
-
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of the paper, and torch's defaults
 
 
@@ -31,16 +29,16 @@ class AdamW:
 
     Args:
         parameters: by name; they stay on their device and in their memory layout.
-        settings: step size and weight decay.
+        weight_decay: decoupled: times the step size.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], settings: TrainingSettings) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], *, weight_decay: float) -> None:
         self._parameters = dict(parameters)
-        self._settings = settings
+        self._weight_decay = weight_decay
         self._moments: dict[str, Moments] = {}  # of those that moved before
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, step_size: float) -> None:
         """One step of every parameter that has a gradient."""
         moved = {name: parameter for name, parameter in self._parameters.items() if parameter.grad is not None}
         for name, parameter in moved.items():
@@ -58,8 +56,8 @@ class AdamW:
             amsgrad=False,
             beta1=_BETAS[0],
             beta2=_BETAS[1],
-            lr=self._settings.learning_rate,
-            weight_decay=self._settings.weight_decay,
+            lr=step_size,
+            weight_decay=self._weight_decay,
             eps=_EPSILON,
             maximize=False,
         )

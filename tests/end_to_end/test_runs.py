@@ -83,10 +83,10 @@ def test_going_on_round_by_round_ends_in_the_same_bits(undisturbed, tmp_path):
 
 
 def test_changed_settings_and_other_games_are_refused(tmp_path):
-    train([*TICTACTOE, "--rounds", "0"], tmp_path)
-    error = train([*TICTACTOE, "--set", "search.simulations=9"], tmp_path, code=1)
+    train([*TICTACTOE, *ALONE, "--rounds", "0"], tmp_path)
+    error = train([*TICTACTOE, *ALONE, "--set", "search.simulations=9"], tmp_path, code=1)
     assert "search.simulations: the run has 64, asked for 9" in error
-    assert "game.name: the run has 'tictactoe'" in train(["connect4"], tmp_path, code=1)
+    assert "game.name: the run has 'tictactoe'" in train(["connect4", *ALONE], tmp_path, code=1)
     (tmp_path / "model.pt").write_bytes(b"half a mod")
     assert "would be overwritten" in train(TICTACTOE, tmp_path, code=1)
     assert (tmp_path / "model.pt").read_bytes() == b"half a mod"

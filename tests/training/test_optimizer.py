@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from selfplay.settings import TrainingSettings
+from selfplay.training.learner import average_decay, step_size
 from selfplay.training.optimizer import AdamW
 
-SETTINGS = TrainingSettings(learning_rate=0.01, weight_decay=0.1)
+STEP_SIZE, WEIGHT_DECAY = 0.01, 0.1
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def learn(network, optimizer, steps):
     for step in range(steps):
         torch.manual_seed(step)
         network(torch.randn(5, 3, 4, 4)).square().sum().backward()
-        optimizer.step()
+        optimizer.step(STEP_SIZE) if isinstance(optimizer, AdamW) else optimizer.step()
         optimizer.zero_grad()
 
 
 def of(network):
-    return AdamW(dict(network.named_parameters()), SETTINGS)
+    return AdamW(dict(network.named_parameters()), weight_decay=WEIGHT_DECAY)
 
 
 def weights_of(network):
@@ -38,7 +39,7 @@ def weights_of(network):
 
 def test_steps_are_those_of_torch(network):
     start = weights_of(network)
-    learn(network, torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.1, fused=True), 5)
+    learn(network, torch.optim.AdamW(network.parameters(), lr=STEP_SIZE, weight_decay=WEIGHT_DECAY, fused=True), 5)
     expected = weights_of(network)
     network.load_state_dict(start)
     learn(network, of(network), 5)
@@ -67,6 +68,18 @@ def test_parameters_without_gradients_stay(network):
     learn(network, optimizer, 1)
     assert torch.equal(network[3].weight, before)
     assert set(optimizer.state()) == {"0.weight", "0.bias"}
+
+
+def test_the_step_size_falls_with_the_root_of_the_steps():
+    falling = TrainingSettings(learning_rate=0.01, constant_steps=100)
+    assert [step_size(falling, steps) for steps in (0, 100, 400, 10_000)] == [0.01, 0.01, 0.005, 0.001]
+    assert step_size(TrainingSettings(learning_rate=0.01), 10_000) == 0.01
+
+
+def test_the_average_reaches_back_a_share_of_all_steps_where_that_is_further():
+    growing = TrainingSettings(average_decay=0.9, average_share=0.1)
+    assert [average_decay(growing, steps) for steps in (0, 50, 1000)] == pytest.approx([0.1, 51 / 60, 0.99])
+    assert average_decay(TrainingSettings(average_decay=0.9), 1000) == 0.9
 
 
 def test_a_process_that_trains_does_not_load_torchs_compiler():
