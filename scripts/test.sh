@@ -19,4 +19,6 @@ if [ "${1:-}" = --all ]; then
     shift
     set -- -m "slow or not slow" "$@"
 fi
-"$bin/pytest" --numprocesses auto --maxprocesses 4 --dist worksteal "$@"
+cores=$("$bin/python" -c 'from selfplay.machine import usable_cores; print(usable_cores())')
+# One more than cores: whole runs wait a good deal, for children to come and go and for those that hang.
+"$bin/pytest" --numprocesses $((cores < 4 ? cores + 1 : 4)) --dist worksteal "$@"
