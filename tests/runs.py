@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from selfplay.cli.main import main
 from selfplay.config import merged
 from selfplay.coordinator.coordinator import Coordinator, Options
@@ -60,13 +62,12 @@ def in_this_process(words, code=0):
     out, err, before = io.StringIO(), io.StringIO(), (sys.argv, signal.getsignal(signal.SIGTERM))
     sys.argv = ["selfplay", *words]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
             main()
-    except SystemExit as end:
-        assert end.code == code, f"{end.code}\n{out.getvalue()}\n{err.getvalue()}"
     finally:
         sys.argv = before[0]
         signal.signal(signal.SIGTERM, before[1])
+    assert end.value.code == code, f"{end.value.code}\n{out.getvalue()}\n{err.getvalue()}"
     return out.getvalue() if code == 0 else err.getvalue()
 
 
