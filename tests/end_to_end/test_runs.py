@@ -115,8 +115,8 @@ def test_what_a_run_did_is_in_its_event_log(finished_run):
 @pytest.mark.slow
 def test_tictactoe_is_perfect_within_a_minute(tictactoe, tmp_path):
     """From every position that any play can reach, the agent's move keeps the game's result: it never loses to a
-    perfect player, nor to any other. 15 rounds take 20 to 40 s on two cores."""
-    train(["tictactoe", "--rounds", "15"], tmp_path)
+    perfect player, nor to any other. 25 rounds take 30 to 60 s on two cores."""
+    train(["tictactoe", "--rounds", "25"], tmp_path)
     for simulations in (32, 64):
         player = open_model(tmp_path / "model.pt", tictactoe, simulations=simulations)
         assert mistakes(tictactoe, player) == (0, 4520)
