@@ -63,6 +63,7 @@ def chosen(size: str) -> list[str]:
     """Settings of a run with a network of BLOCKSxCHANNELS, beside the preset."""
     blocks, channels = size.split("x")
     return [
+        "network.block=basic",
         f"network.blocks={blocks}",
         f"network.channels={channels}",
         f"selfplay.games_per_round={GAMES_PER_ROUND}",
