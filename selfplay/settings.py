@@ -35,7 +35,7 @@ class NetworkSettings(Group, frozen=True):
         Literal["basic", "bottleneck"],
         Meta(
             description='"basic" = two convolutions of 3 × 3; "bottleneck" = two of half as many channels, with 1 × 1 '
-            "before and behind: less than a third of the work, of which the 3 × 3 is best in steps of 32 channels"
+            "before and behind: less than a third of the work"
         ),
     ] = "basic"
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
