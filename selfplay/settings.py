@@ -38,9 +38,35 @@ class NetworkSettings(Group, frozen=True):
             "before and behind: less than a third of the work"
         ),
     ] = "basic"
+    first_blocks: Annotated[
+        int,
+        Meta(
+            description="blocks of an untrained network that grows: small ones play and learn faster while there is "
+            "little to know; 0 = all `blocks` from the start",
+            ge=0,
+            le=80,
+        ),
+    ] = 0
+    growth_rounds: Annotated[
+        int, Meta(description="rounds from one more block to the next, until there are `blocks`", ge=1, le=1_000_000)
+    ] = 10
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
     value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
+
+    def __post_init__(self) -> None:
+        if self.first_blocks > self.blocks:
+            raise ValueError(f"first_blocks = {self.first_blocks} is more than blocks = {self.blocks}")
+
+    def blocks_at(self, round_number: int) -> int:
+        """Blocks that a network is to have which is trained in a round; 0 = untrained."""
+        if self.first_blocks == 0:
+            return self.blocks
+        return min(self.blocks, self.first_blocks + round_number // self.growth_rounds)
+
+    def of_size(self, blocks: int) -> NetworkSettings:
+        """The settings of a network of so many blocks that does not grow."""
+        return msgspec.structs.replace(self, blocks=blocks, first_blocks=0)
 
     @property
     def block_weights(self) -> int:

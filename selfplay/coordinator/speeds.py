@@ -28,7 +28,9 @@ BATCHES, TURNS = 10, 3
 
 
 def measure_speeds(settings: Settings, rules: Rules, *, seconds: float = SECONDS) -> Iterator[str | Speeds]:
-    """Yields what it is at, at last the speeds. Raises as the loaders do."""
+    """Yields what it is at, at last the speeds, those of the whole network where it grows. Raises as the loaders do."""
+    network_settings = settings.network.of_size(settings.network.blocks)
+    settings = msgspec.structs.replace(settings, network=network_settings)
     yield "playing"
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.pt"

@@ -132,7 +132,8 @@ class Status:
         return (
             f"round {self.round}/{self.rounds} trained in {answer['seconds']:.1f} s: policy loss "
             f"{answer['policy']:.3f} (floor {answer['policy_floor']:.3f}), value loss {answer['value']:.3f}, "
-            f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]}"
+            f"window {answer['window']:,} of {answer['positions']:,} positions, model {answer['fingerprint'][:12]} "
+            f"({answer['network']})"
         )
 
     def as_event(self) -> Progress:

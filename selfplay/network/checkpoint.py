@@ -40,7 +40,7 @@ from selfplay.network.card import Count, ModelCard, sealed
 from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Ranges, measured_ranges
-from selfplay.network.resnet import NetworkShape, ResNet, new_network
+from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, new_network
 from selfplay.settings import NetworkSettings, Settings
 
 FORMAT = "selfplay-model"
@@ -61,6 +61,17 @@ class Checkpoint:
     optimizer: dict[str, Any]
     steps: int
     trained: dict[str, Any]
+
+    @property
+    def network(self) -> NetworkSettings:
+        """The network as it is: one that grows need not have all blocks yet."""
+        return self.settings.network.of_size(self.card.blocks)
+
+    @property
+    def shape(self) -> NetworkShape:
+        """What decides its tensors."""
+        card = self.card
+        return NetworkShape(card.planes, (card.rows, card.columns), card.actions, self.network)
 
 
 def fingerprint(weights: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> str:
@@ -119,7 +130,7 @@ def make_checkpoint(
         rows=info.board_shape[0],
         columns=info.board_shape[1],
         actions=info.num_actions,
-        blocks=settings.network.blocks,
+        blocks=count_blocks(weights),
         channels=settings.network.channels,
         parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
         precision="int8" if settings.selfplay.precision in ("int8", "auto") else "float32",
@@ -130,8 +141,9 @@ def make_checkpoint(
 
 def untrained(info: GameInfo, settings: Settings) -> Checkpoint:
     """Round 0: fresh weights that depend on the run's seed alone."""
-    network = new_network(network_shape(info, settings.network), settings.selfplay.seed)
-    tensors = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    network = settings.network.of_size(settings.network.blocks_at(0))
+    fresh = new_network(network_shape(info, network), settings.selfplay.seed)
+    tensors = {name: tensor.detach().clone() for name, tensor in fresh.state_dict().items()}
     return make_checkpoint(
         info,
         settings,
@@ -217,12 +229,13 @@ def _checked(table: dict[str, Any], path: Path) -> Checkpoint:
         check_plain(value, what=what)
     card = ModelCard.from_table(plain["card"])
     settings = from_stored(table["settings"], where=str(path))
-    shape = NetworkShape(card.planes, (card.rows, card.columns), card.actions, settings.network)
-    for what in ("weights", "average"):
-        check_tensors(table[what], shape, what=what)
+    if card.blocks > settings.network.blocks:
+        raise ValueError(f"card: {card.blocks} blocks, and the settings ask for {settings.network.blocks}")
     steps = msgspec.convert(plain["steps"], Count)
     trained = msgspec.convert(plain["trained"], dict[str, Any])
     checkpoint = Checkpoint(card, settings, table["weights"], table["average"], table["optimizer"], steps, trained)
+    for what in ("weights", "average"):
+        check_tensors(table[what], checkpoint.shape, what=what)
     if table["version"] == 1:
         checkpoint = replace(checkpoint, optimizer=_by_name(checkpoint))
     check_optimizer(checkpoint.optimizer, checkpoint.weights)
@@ -231,9 +244,7 @@ def _checked(table: dict[str, Any], path: Path) -> Checkpoint:
 
 def playing_network(checkpoint: Checkpoint) -> ResNet:
     """The network with the averaged weights, ready to judge positions."""
-    card = checkpoint.card
-    shape = NetworkShape(card.planes, (card.rows, card.columns), card.actions, checkpoint.settings.network)
-    network = ResNet(shape)
+    network = ResNet(checkpoint.shape)
     network.load_state_dict(checkpoint.average)
     return network.eval()
 

@@ -9,6 +9,7 @@ Letters: n positions, P planes, H × W board, A actions, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,15 @@ class Block(nn.Module):
     """Layers with a bypass around them, and a ReLU where both meet."""
 
     activation: nn.Module
+
+    @torch.no_grad()
+    def close(self) -> None:
+        """Let nothing through but what goes past: what comes in, which is never negative, comes out."""
+        last = list(self.layers().values())[-1]
+        assert isinstance(last, nn.Sequential)
+        assert isinstance(last[-1], nn.BatchNorm2d)
+        last[-1].weight.zero_()
+        last[-1].bias.zero_()
 
     def layers(self) -> dict[str, nn.Module]:
         """By name, in order: convolution, normalisation and, but for the last, ReLU."""
@@ -116,3 +126,22 @@ def new_network(shape: NetworkShape, seed: int) -> ResNet:
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
     return network
+
+
+def count_blocks(names: Iterable[str]) -> int:
+    """Blocks of the network that has tensors of these names."""
+    return len({name.split(".")[1] for name in names if name.startswith("tower.")})
+
+
+def further_blocks(shape: NetworkShape, *, before: int, seed: int) -> dict[str, Tensor]:
+    """Tensors by name of the blocks that a network of `before` blocks lacks; they change nothing until they learn.
+
+    A block whose last normalisation is zero is the identity (Goyal et al. 2017, "Accurate, Large Minibatch SGD", 5.1);
+    that a network may so become deeper without a step back: Chen, Goodfellow, Shlens 2016, "Net2Net".
+    """
+    network = new_network(shape, seed)
+    for block in list(network.tower)[before:]:
+        assert isinstance(block, Block)
+        block.close()
+    names = tuple(f"tower.{number}." for number in range(before, shape.settings.blocks))
+    return {name: tensor.clone() for name, tensor in network.state_dict().items() if name.startswith(names)}

@@ -90,7 +90,9 @@ class Comparison:
         self._trainers: list[Trainer] = []
         for plan in plans:
             training = msgspec.structs.replace(settings.training, **plan)
-            self._trainers.append(Trainer.new(rules.info, msgspec.structs.replace(settings, training=training)))
+            network = settings.network.of_size(settings.network.blocks)
+            asked = msgspec.structs.replace(settings, training=training, network=network)
+            self._trainers.append(Trainer.new(rules.info, asked))
 
     @property
     def warnings(self) -> list[str]:

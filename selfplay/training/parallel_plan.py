@@ -54,7 +54,7 @@ class Work:
     parameters: int
     flops: float  # of one position's forward pass
     maps: float  # bytes that one position's forward pass leaves for the backward pass
-    blocks: int
+    blocks: int  # at the start of the run
     batch_size: int
     round_positions: float  # trained on in a round, about
 
@@ -70,7 +70,7 @@ class Work:
             parameters=convolutions + dense,
             flops=2.0 * (convolutions * cells + dense),
             maps=BYTES * cells * network.channels * (MAPS_PER_BLOCK * network.blocks + 4.0),
-            blocks=network.blocks,
+            blocks=network.blocks_at(0),
             batch_size=training.batch_size,
             round_positions=training.passes * games_per_round * info.typical_plies / 2,
         )

@@ -118,6 +118,7 @@ class TrainerService:
         self._pool.collect()
         window = self._pool.window(round_number)
         trainer = self._trainer_at(round_number - 1)
+        trainer.grow(self._settings.network.blocks_at(round_number))
         training = self._settings.training
         steps = max(1, round(training.passes * window.new_positions / training.batch_size))
         seed = [self._settings.selfplay.seed, round_number, _TRAINING_STREAM]
@@ -146,6 +147,7 @@ class TrainerService:
             "event": "trained",
             "round": round_number,
             "fingerprint": checkpoint.card.fingerprint,
+            "network": checkpoint.card.network,
             "steps": steps,
             "window": len(window.weight),
             "positions": window.total_positions,

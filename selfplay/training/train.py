@@ -27,9 +27,9 @@ from selfplay.network.checkpoint import (
     save_checkpoint,
     untrained,
 )
-from selfplay.network.resnet import ResNet
+from selfplay.network.resnet import ResNet, further_blocks
 from selfplay.samples.pool import Samples
-from selfplay.settings import Settings, TrainingSettings
+from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training.launching import Launcher, LocalLauncher
 from selfplay.training.loss import Losses
 from selfplay.training.parallel_plan import (
@@ -71,6 +71,7 @@ class Trainer:
         self._machine = self._launcher.machine()
         self._executor: Executor | None = None
         self._busy = False
+        self._network = checkpoint.network  # of the state, and of the ranks
         self.load(checkpoint)
         self._configure(checkpoint.settings.training)
 
@@ -128,7 +129,7 @@ class Trainer:
         if len(group_sizes(self._settings.batch_size, self._plan.micro_batch)) >= ranks:
             micro_batch = self._plan.micro_batch  # the same groups: the switch changes no more than rounding
         settings = msgspec.structs.replace(self._settings, mode=mode, ranks=ranks, threads=0, micro_batch=micro_batch)
-        if mode != "serial" and not is_parallelizable(ResNet(network_shape(self._info, self._start.settings.network))):
+        if mode != "serial" and not is_parallelizable(ResNet(network_shape(self._info, self._network))):
             raise UsageError("this network does not survive being written and read, so no rank could have it")
         self.shutdown()
         return self._configure(settings)
@@ -147,11 +148,26 @@ class Trainer:
         return self._state.steps
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from another checkpoint of the same game and network; ranks stay."""
+        """Go on from another checkpoint of the same game; ranks stay where the network is of the same size."""
         self._start = checkpoint
+        self._resize(checkpoint.network)
         self._settings = checkpoint.settings.training
         self._state = TrainingState(checkpoint.weights, checkpoint.average, checkpoint.optimizer, checkpoint.steps)
         self._trained: dict[str, object] = {}
+
+    def grow(self, blocks: int) -> None:
+        """Add blocks until there are so many: what the network says stays the same until they learn.
+
+        They depend on the run's seed and their number alone. A network that has as many stays as it is.
+        """
+        before = self._network.blocks
+        if blocks <= before:
+            return
+        self._resize(self._network.of_size(blocks))
+        seed = self._start.settings.selfplay.seed
+        added = further_blocks(network_shape(self._info, self._network), before=before, seed=seed)
+        copies = {name: tensor.clone() for name, tensor in added.items()}
+        self._state = self._state._replace(weights=self._state.weights | added, average=self._state.average | copies)
 
     def train_on_samples(self, samples: Samples) -> Losses:
         """Optimizer steps over samples [n], `batch_size` at a time in the order given; mean losses before each.
@@ -229,8 +245,14 @@ class Trainer:
         self._plan = self._asked
         return self._plan
 
+    def _resize(self, network: NetworkSettings) -> None:
+        """From now on the network has this size; ranks that hold one of another size end."""
+        if network != self._network:
+            self.shutdown()
+        self._network = network
+
     def _make_executor(self, plan: ParallelPlan) -> Executor:
-        shape = network_shape(self._info, self._start.settings.network)
+        shape = network_shape(self._info, self._network)
         if plan.mode == "serial":
             return SerialExecutor(shape, self._settings, plan)
         return RankGroup(shape, self._settings, plan, launcher=self._launcher)

@@ -59,6 +59,23 @@ def test_a_round_that_is_played_while_the_last_one_is_trained_is_the_same_for_ev
     assert len(fingerprints) == 1
 
 
+@pytest.mark.slow
+def test_a_network_that_grows_grows_alike_for_everybody(tmp_path):
+    """On one worker and on two, in one go and round by round, trained by one process and by ranks."""
+    growing = [*SMALL_CONNECT4, "--set", "network.blocks=3", "--set", "network.first_blocks=1"]
+    growing += ["--set", "network.growth_rounds=1"]
+    for folder, plan in ((tmp_path / "serial", "serial"), (tmp_path / "data", "data")):
+        planned = [*growing, "--set", f"training.mode={plan}", "--set", f"training.ranks={1 + (plan == 'data')}"]
+        train([*planned, *ALONE], folder)
+        for rounds in ("1", "2"):
+            train([*planned, "--workers", "2", "--rounds", rounds], folder / "again")
+        assert info(folder)["fingerprint"] == info(folder / "again")["fingerprint"]
+        assert info(folder)["blocks"] == 3
+        sizes = [read_onnx_card(RunLayout(folder / "data").model(n).with_suffix(".onnx")).blocks for n in range(3)]
+        assert sizes == [1, 2, 3]
+        assert verify_all(RunLayout(folder / "data")) == []
+
+
 def verify_all(layout):
     """What is wrong with a run, a third of its games played again."""
     return [found for found in verify(layout, replay=0.3, seed=0) if isinstance(found, Report)][-1].problems

@@ -20,7 +20,7 @@ from selfplay.network.checkpoint import (
 )
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Scale, measured_ranges, quantized, scale_of
-from selfplay.network.resnet import NetworkShape, new_network
+from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, further_blocks, new_network
 from selfplay.settings import NetworkSettings, Settings
 
 PLANES = 4
@@ -85,6 +85,36 @@ def test_a_block_has_as_many_weights_as_its_settings_say(block):
     network = new_network(shape(channels=16, block=block), seed=0)
     convolutions = [module for module in network.tower[0].modules() if isinstance(module, nn.Conv2d)]
     assert sum(module.weight.numel() for module in convolutions) == network.shape.settings.block_weights
+
+
+def test_further_blocks_change_nothing_until_they_learn(busy_network, connect4):
+    """Neither in play nor in training, where batches are normalised by their own statistics; but they have gradients."""
+    small = busy_network
+    larger = shape(blocks=5, channels=16, block=small.shape.settings.block)
+    grown = ResNet(larger)
+    grown.load_state_dict(small.state_dict() | further_blocks(larger, before=3, seed=0))
+    planes = torch.from_numpy(connect4.encode(random_positions(connect4, 64, seed=0)))
+    for mode in (False, True):
+        small.train(mode)
+        grown.train(mode)
+        for before, after in zip(small(planes), grown(planes), strict=True):
+            assert torch.equal(before, after)
+    grown(planes)[0].square().sum().backward()
+    assert all(block.layers()[name][-1].weight.grad.abs().sum() > 0 for block, name in last_layers(grown, since=3))
+    assert count_blocks(small.state_dict()) == 3
+    assert count_blocks(grown.state_dict()) == 5
+
+
+def last_layers(network, since):
+    """The blocks from one on, each with the name of its last layer."""
+    return [(block, list(block.layers())[-1]) for block in list(network.tower)[since:]]
+
+
+def test_a_network_grows_by_a_block_every_so_many_rounds():
+    settings = NetworkSettings(blocks=4, first_blocks=2, growth_rounds=3)
+    assert [settings.blocks_at(number) for number in range(9)] == [2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert NetworkSettings(blocks=4).blocks_at(0) == 4
+    assert settings.of_size(3).blocks_at(0) == 3
 
 
 @pytest.fixture(params=["basic", "bottleneck"])
@@ -227,6 +257,7 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
         ),
         ({"card": {}}, "parts missing or malformed"),
         ({"settings": {"search": {"simulations": -1}}}, "parts missing or malformed"),
+        ({"card": {**table["card"], "blocks": 90_000}}, "90000 blocks, and the settings ask for 1"),
     ]:
         torch.save({**table, **change}, tmp_path / "changed.pt")
         with pytest.raises(ModelError, match=message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from selfplay.errors import ModelError
-from selfplay.network.checkpoint import load_checkpoint, save_checkpoint, untrained
+from selfplay.network.checkpoint import load_checkpoint, playing_network, save_checkpoint, untrained
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
@@ -96,6 +96,31 @@ def test_going_on_from_the_file_equals_going_on(tictactoe, small_settings, tmp_p
         second.train_on_samples(samples_of(tictactoe, seed=step))
     assert second.steps == whole.steps
     assert second.save_model(tmp_path / "a.pt").card.fingerprint == whole.save_model(tmp_path / "b.pt").card.fingerprint
+
+
+def test_a_network_grows_without_a_step_back(tictactoe, small_settings, tmp_path):
+    """It says what it said; old blocks go on where they were, new ones learn; through the file, too."""
+    network = msgspec.structs.replace(small_settings.network, blocks=3, first_blocks=1, growth_rounds=1)
+    settings, samples = msgspec.structs.replace(small_settings, network=network), samples_of(tictactoe)
+    trainer = Trainer.new(tictactoe.info, settings)
+    trainer.train_on_samples(samples)
+    small = trainer.save_model(tmp_path / "small.pt")
+    trainer.grow(3)
+    grown = trainer.checkpoint(round_number=1)
+    assert (small.card.blocks, grown.card.blocks) == (1, 3)
+    planes = torch.from_numpy(samples.planes)
+    for before, after in zip(playing_network(small)(planes), playing_network(grown)(planes), strict=True):
+        assert torch.equal(before, after)
+    trainer.train_on_samples(samples)
+    last = trainer.save_model(tmp_path / "last.pt")
+    assert not torch.equal(last.weights["tower.2.first.0.weight"], grown.weights["tower.2.first.0.weight"])
+    assert int(last.optimizer["tower.0.first.0.weight"]["step"]) == 4
+    assert int(last.optimizer["tower.2.first.0.weight"]["step"]) == 2
+    again = Trainer.from_file(tmp_path / "small.pt")
+    again.grow(3)
+    again.grow(2)  # it has more already
+    again.train_on_samples(samples)
+    assert again.checkpoint(round_number=2).card.fingerprint == load_checkpoint(tmp_path / "last.pt").card.fingerprint
 
 
 def test_the_average_follows_the_weights(tictactoe, small_settings):
