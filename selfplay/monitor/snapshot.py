@@ -263,7 +263,8 @@ def _news(event: AnyEvent) -> str | None:
         case Played():
             return f"round {event.round}: {event.games} games played in {event.seconds:.1f} s"
         case Trained():
-            return f"round {event.round} trained in {event.seconds:.1f} s: model {event.fingerprint[:12]}"
+            size = f" ({event.network})" if event.network else ""  # older versions did not note it
+            return f"round {event.round} trained in {event.seconds:.1f} s: model {event.fingerprint[:12]}{size}"
         case Match():
             return f"round {event.round} against {event.against}: score {event.score:.3f} over {event.games} games"
         case Mistakes():

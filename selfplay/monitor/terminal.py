@@ -166,10 +166,11 @@ def _rounds(snapshot: Snapshot) -> Iterable[RenderableType]:
     for name in ("round", "policy loss", "floor", "value loss", "window", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
+    table.add_column("network", no_wrap=True)
     for event in snapshot.trained[-_ROUNDS_SHOWN:]:
         losses = (f"{value:.3f}" for value in (event.policy, event.policy_floor, event.value))
-        cells = [str(event.round), *losses, f"{event.window:,}", f"{event.seconds:.1f}", event.fingerprint[:12]]
-        table.add_row(*map(_text, cells))
+        cells = [str(event.round), *losses, f"{event.window:,}", f"{event.seconds:.1f}"]
+        table.add_row(*map(_text, [*cells, event.fingerprint[:12], event.network or "-"]))
     return [table, *_training(snapshot.trained[-1]), Text()]
 
 

@@ -3,7 +3,8 @@
 After Silver et al. 2017 ("Mastering the game of Go without human knowledge", Methods: Neural network architecture);
 the three-way outcome head as in Leela Zero and KataGo; narrow blocks after He et al. 2016 ("Deep residual learning for
 image recognition", 4.1) and KataGo, whose networks have more than one 3 × 3 convolution between those of 1 × 1. Batch
-normalisation, because ONNX Runtime folds it into the convolutions and play pays nothing for it.
+normalisation, because ONNX Runtime folds it into the convolutions and play pays nothing for it. Sums and ReLUs are made
+in place: backward passes need what went into a normalisation, not what came out, and training moves less memory.
 Letters: n positions, P planes, H × W board, A actions, C channels.
 """
 
@@ -47,7 +48,7 @@ class ResNet(nn.Module):
             convolution(settings.channels, settings.value_channels, 1),
             nn.Flatten(),
             nn.Linear(settings.value_channels * cells, settings.value_hidden),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(settings.value_hidden, 3),
         )
 
@@ -78,7 +79,8 @@ class Block(nn.Module):
         inner = features
         for layer in self.layers().values():
             inner = layer(inner)
-        activated: Tensor = self.activation(features + inner)
+        inner += features
+        activated: Tensor = self.activation(inner)
         return activated
 
 
@@ -89,7 +91,7 @@ class ResidualBlock(Block):
         super().__init__()
         self.first = convolution(channels, channels, 3)
         self.second = convolution(channels, channels, 3)[:2]
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
 
 class BottleneckBlock(Block):
@@ -102,13 +104,13 @@ class BottleneckBlock(Block):
         self.second = convolution(narrow, narrow, 3)
         self.third = convolution(narrow, narrow, 3)
         self.fourth = convolution(narrow, channels, 1)[:2]
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
 
 def convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU; the board keeps its size."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
