@@ -175,8 +175,6 @@ def _explain(message: str, tree: Tree) -> str:
     name = f"{group}.{field}" if field else group
     if field and (choices := _choices(group, field)):
         return f"{name}: found {found!r}, expected one of {', '.join(choices)}{nearest(str(found), choices)}"
-    if not field and isinstance(tree.get(group), dict):  # fields that do not go together: the reason names them
-        return f"{name}: {reason}"
     return f"{name}: found {found!r}, {reason[:1].lower()}{reason[1:]}"
 
 

@@ -42,7 +42,7 @@ class NetworkSettings(Group, frozen=True):
         int,
         Meta(
             description="blocks of an untrained network that grows: small ones play and learn faster while there is "
-            "little to know; 0 = all `blocks` from the start",
+            "little to know; 0, or not below `blocks` = it does not grow",
             ge=0,
             le=80,
         ),
@@ -53,10 +53,6 @@ class NetworkSettings(Group, frozen=True):
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
     value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
-
-    def __post_init__(self) -> None:
-        if self.first_blocks > self.blocks:
-            raise ValueError(f"first_blocks = {self.first_blocks} is more than blocks = {self.blocks}")
 
     def blocks_at(self, round_number: int) -> int:
         """Blocks that a network is to have which is trained in a round; 0 = untrained."""

@@ -56,7 +56,6 @@ def test_every_game_that_comes_along_has_a_preset():
     [
         ("search.simulation=64", r'unknown setting "search.simulation" \(did you mean "simulations"\?\)'),
         ("serch.simulations=64", r'unknown group of settings "serch" \(did you mean "search"\?\)'),
-        ("network.first_blocks=9", r"network: first_blocks = 9 is more than blocks = 4"),
         ("search.simulations=0", r"search.simulations: found 0, expected `int` >= 1"),
         ("search.simulations=-3", r"search.simulations: found -3, expected `int` >= 1"),
         ("search.simulations=many", r"search.simulations: found 'many', expected `int`, got `str`"),

@@ -61,19 +61,16 @@ def test_a_round_that_is_played_while_the_last_one_is_trained_is_the_same_for_ev
 
 @pytest.mark.slow
 def test_a_network_that_grows_grows_alike_for_everybody(tmp_path):
-    """On one worker and on two, in one go and round by round, trained by one process and by ranks."""
+    """On one worker and on two, in one go and round by round; two ranks train, and begin anew with every size."""
     growing = [*SMALL_CONNECT4, "--set", "network.blocks=3", "--set", "network.first_blocks=1"]
-    growing += ["--set", "network.growth_rounds=1"]
-    for folder, plan in ((tmp_path / "serial", "serial"), (tmp_path / "data", "data")):
-        planned = [*growing, "--set", f"training.mode={plan}", "--set", f"training.ranks={1 + (plan == 'data')}"]
-        train([*planned, *ALONE], folder)
-        for rounds in ("1", "2"):
-            train([*planned, "--workers", "2", "--rounds", rounds], folder / "again")
-        assert info(folder)["fingerprint"] == info(folder / "again")["fingerprint"]
-        assert info(folder)["blocks"] == 3
-        sizes = [read_onnx_card(RunLayout(folder / "data").model(n).with_suffix(".onnx")).blocks for n in range(3)]
-        assert sizes == [1, 2, 3]
-        assert verify_all(RunLayout(folder / "data")) == []
+    growing += ["--set", "network.growth_rounds=1", "--set", "training.mode=data", "--set", "training.ranks=2"]
+    train([*growing, *ALONE], tmp_path / "whole")
+    for rounds in ("1", "2"):
+        train([*growing, "--workers", "2", "--rounds", rounds], tmp_path / "halves")
+    assert info(tmp_path / "whole")["fingerprint"] == info(tmp_path / "halves")["fingerprint"]
+    layout = RunLayout(tmp_path / "whole" / "data")
+    assert [read_onnx_card(layout.model(n).with_suffix(".onnx")).blocks for n in range(3)] == [1, 2, 3]
+    assert verify_all(layout) == []
 
 
 def verify_all(layout):

@@ -114,6 +114,7 @@ def test_a_network_grows_by_a_block_every_so_many_rounds():
     settings = NetworkSettings(blocks=4, first_blocks=2, growth_rounds=3)
     assert [settings.blocks_at(number) for number in range(9)] == [2, 2, 2, 3, 3, 3, 4, 4, 4]
     assert NetworkSettings(blocks=4).blocks_at(0) == 4
+    assert NetworkSettings(blocks=1, first_blocks=2).blocks_at(0) == 1, "a preset grows, and fewer were asked for"
     assert settings.of_size(3).blocks_at(0) == 3
 
 
