@@ -64,6 +64,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no solver": ("search.solver=false",),
     "4 x 32": ("network.block=basic", "network.blocks=4", "network.channels=32"),
     "8 x 64 bottleneck": ("network.blocks=8",),
+    "growing from two blocks": ("network.first_blocks=2",),
     "5 x 64": ("network.block=basic", "network.blocks=5"),
     "a gate": ("selfplay.gate=0.55", "selfplay.gate_games=100"),  # AlphaGo Zero
 }

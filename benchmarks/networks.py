@@ -99,6 +99,7 @@ NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
     "8 x 32": (ResNet, {"blocks": 8, "channels": 32}),
     "5 x 64": (ResNet, {"blocks": 5, "channels": 64}),
     "5 x 96": (ResNet, {"blocks": 5, "channels": 96}),
+    "2 x 64 bottleneck": (ResNet, {"blocks": 2, "channels": 64, **NARROW}),
     "6 x 64 bottleneck": (ResNet, {"blocks": 6, "channels": 64, **NARROW}),
     "8 x 64 bottleneck": (ResNet, {"blocks": 8, "channels": 64, **NARROW}),
     "5 x 96 bottleneck": (ResNet, {"blocks": 5, "channels": 96, **NARROW}),

@@ -195,7 +195,9 @@ def model_of(case: Case, folder: Path) -> Path:
         return inference_twin(path)
     if case.rounds:
         command = [Path(sys.executable).with_name("selfplay"), "train", "connect4", "--rounds", case.rounds]
-        asked: dict[str, dict[str, Any]] = {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
+        network = {"block": "basic", "blocks": case.blocks, "channels": case.channels, "first_blocks": 0}
+        asked: dict[str, dict[str, Any]] = {"network": network, "training": {"passes": 16}}
+        asked |= {"selfplay": {"precision": case.precision}, **(PLAIN if case.plain else {})}
         if case.method == "gumbel":
             command += ["--set=search.method=gumbel", f"--set=search.simulations={case.simulations}"]
         for group, fields in asked.items():

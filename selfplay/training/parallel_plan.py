@@ -182,8 +182,8 @@ def check(plan: ParallelPlan, work: Work, machine: Machine) -> list[str]:
         )
     if plan.mode == "pipeline" and plan.ranks > work.blocks + 2:
         raise UsageError(
-            f"training.ranks = {plan.ranks}, but a network of {work.blocks} blocks has only {work.blocks + 2} parts to "
-            "hand out as stages: stem, blocks, heads"
+            f"training.ranks = {plan.ranks}, but a network of {work.blocks} blocks, as this one begins, has only "
+            f"{work.blocks + 2} parts to hand out as stages: stem, blocks, heads"
         )
     return _warnings(plan, groups, machine)
 

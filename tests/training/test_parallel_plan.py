@@ -102,7 +102,7 @@ def test_what_was_chosen_is_chosen_again_on_any_machine(connect4):
         (replace(SERIAL, ranks=2), "serial training is one rank"),
         (replace(SERIAL, mode="data"), "give training.ranks = 2 or more"),
         (replace(SERIAL, mode="data", ranks=8), "a batch of 256 has 4 groups of 64 to share"),
-        (replace(SERIAL, mode="pipeline", ranks=9), "a network of 4 blocks has only 6 parts"),
+        (replace(SERIAL, mode="pipeline", ranks=9), "a network of 4 blocks, as this one begins, has only 6 parts"),
         (replace(SERIAL, device="cuda"), "this machine has no GPU that torch can use"),
     ],
 )
