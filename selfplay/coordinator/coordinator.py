@@ -42,6 +42,7 @@ from selfplay.errors import DiskFullError, ModelDamaged
 from selfplay.files import same_content, write_atomically
 from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
+from selfplay.network.card import check_checkpoint_bytes
 from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
@@ -206,8 +207,10 @@ class Coordinator:
         """The twin first: workers read the twin, people look at the checkpoint. Raises `ModelDamaged`."""
         self._models.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
         source = self._champion_after(number)
+        checkpoint = source.read_bytes()
+        check_checkpoint_bytes(checkpoint, source)
         write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
-        write_atomically(self._run.model, source.read_bytes())
+        write_atomically(self._run.model, checkpoint)
 
     def _play(self, number: int, games: int) -> None:
         status = self.status

@@ -8,6 +8,8 @@ read.
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,6 +79,20 @@ class ModelCard:
 def sealed(content: bytes) -> bytes:
     """An ONNX file with its checksum: runtimes load one with a flipped bit without a word."""
     return content + _SEAL + hashlib.sha256(content).hexdigest().encode()
+
+
+def check_checkpoint_bytes(content: bytes, path: Path) -> None:
+    """Refuse a checkpoint that was cut short or changed, without torch: it is an archive whose parts have checksums.
+
+    Raises `ModelDamaged`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        raise ModelDamaged(path, f"{path}: not a whole selfplay model ({len(content):,} bytes): {error}") from error
+    if damaged is not None:
+        raise ModelDamaged(path, f"{path}: its part {damaged} does not match its checksum: it was changed")
 
 
 def card_from_metadata(metadata: Mapping[str, str], path: Path, content: bytes) -> ModelCard:
