@@ -82,6 +82,20 @@ def test_a_damaged_model_of_round_0_ends_the_run_with_what_to_do(tmp_path):
         run(tmp_path, InlineEngine(), rounds=2)
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-9], lambda whole: whole[:4000] + b"x" * 8 + whole[4008:]])
+def test_a_damaged_checkpoint_of_the_newest_round_is_not_published(calm, tmp_path, damage):
+    """Cut short, or changed in the middle: the published model shows that something is amiss with the round's."""
+    run(tmp_path, InlineEngine(), rounds=2)
+    path = tmp_path / "data" / "models" / "round_0002.pt"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    (tmp_path / "model.pt").unlink()
+    card, lines = run(tmp_path, InlineEngine(), rounds=2)
+    assert card.fingerprint == calm
+    assert any("round 2 is trained again" in line for line in lines)
+    assert path.read_bytes() == (tmp_path / "model.pt").read_bytes() == whole
+
+
 def test_a_damaged_inference_twin_of_an_older_round_is_made_again(calm, tmp_path):
     run(tmp_path, InlineEngine(), rounds=2)
     path = tmp_path / "data" / "models" / "round_0001.onnx"
