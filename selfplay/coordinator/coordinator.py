@@ -197,7 +197,8 @@ class Coordinator:
     # --- the steps -------------------------------------------------------------------------------------------
 
     def _create(self) -> None:
-        self._crew.begin_round(self._options.workers)  # workers get ready while the trainer makes the model
+        # Workers get ready meanwhile, but for one: all wait for the trainer, which has a core to itself until then.
+        self._crew.begin_round(min(self._options.workers, usable_cores() - 1))
         initial = str(self._run.initial_model) if self._run.initial_model else ""
         answer = self._crew.ask_trainer({"do": "create", "model": initial}, until="created", meanwhile=self._report)
         origin = f"starts from {initial}" if initial else "is untrained"
