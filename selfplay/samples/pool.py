@@ -9,7 +9,7 @@ H × W board, A actions, S symmetries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,16 +155,34 @@ class TrainingDataPool:
         """The positions of these games, which begin with the oldest to keep; older games are let go."""
         if self._landed or next(iter(self._places), None) != chosen[0]:
             kept = sorted(game for game in {**self._places, **self._landed} if game >= chosen[0])
-            parts = [self._landed[game] if game in self._landed else self._piece(self._places[game]) for game in kept]
-            self._positions, self._landed = joined(parts), {}
-            row_ends = np.cumsum([len(part.states) for part in parts]).tolist()
-            pair_ends = np.cumsum([len(part.actions) for part in parts]).tolist()
+            positions, sizes = joined(list(self._stretches(kept))), [self._size(game) for game in kept]
+            row_ends, pair_ends = np.cumsum(sizes, axis=0).T.tolist()
+            self._positions, self._landed = positions, {}
             self._places = {
                 game: _Place(slice(*rows), slice(*pairs))
                 for game, rows, pairs in zip(kept, pairwise([0, *row_ends]), pairwise([0, *pair_ends]), strict=True)
             }
         last = self._places[chosen[-1]]
         return self._piece(_Place(slice(0, last.rows.stop), slice(0, last.pairs.stop)))
+
+    def _stretches(self, kept: list[GameId]) -> Iterator[Positions]:
+        """Positions of games in order; those that lie side by side in the columns in one piece."""
+        for has_place, games in groupby(kept, key=self._places.__contains__):
+            if not has_place:
+                yield from (self._landed[game] for game in games)
+                continue
+            places = [self._places[game] for game in games]
+            first, last = places[0], places[-1]
+            yield self._piece(
+                _Place(slice(first.rows.start, last.rows.stop), slice(first.pairs.start, last.pairs.stop))
+            )
+
+    def _size(self, game: GameId) -> tuple[int, int]:
+        """Rows and pairs of a game."""
+        if game in self._landed:
+            return len(self._landed[game].states), len(self._landed[game].actions)
+        rows, pairs = self._places[game]
+        return rows.stop - rows.start, pairs.stop - pairs.start
 
     def _piece(self, place: _Place) -> Positions:
         assert self._positions is not None

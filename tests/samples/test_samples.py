@@ -467,6 +467,28 @@ def test_the_window_does_not_depend_on_who_played_what(tmp_path, tictactoe, game
             np.testing.assert_array_equal(x, y)
 
 
+def test_games_that_come_late_and_out_of_order_lie_where_they_belong(tmp_path, tictactoe):
+    """A window of games that landed in one go equals one that grew round by round and let old ones go."""
+    settings = {"window_start": 60, "window_slope": 0.1}
+    rounds = {number: played(tictactoe, range(GAMES), number) for number in (1, 2)}
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    grown = pool_of(tmp_path / "parts", tictactoe, **settings)
+    for number, games in rounds.items():
+        for half in (1, 0):
+            name = f"worker_{half}/batch_{number}.json"
+            for folder in ("whole", "parts"):
+                write(tmp_path / folder, tictactoe, games[half::2], name, round_number=number, model=f"m{number - 1}")
+            grown.collect()
+        grown.window(number)
+    whole = pool_of(tmp_path / "whole", tictactoe, **settings)
+    whole.collect()
+    assert len(grown._places) < 2 * GAMES, "some were left behind"
+    first, second = whole.window(2), grown.window(2)
+    for one, other in zip((*first.positions, first.weight), (*second.positions, second.weight), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_training_on_incomplete_rounds_is_refused(folder, tictactoe, games):
     write(folder, tictactoe, games[:10])
     pool = pool_of(folder, tictactoe)
