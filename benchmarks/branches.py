@@ -6,7 +6,7 @@
 
 The run as it is comes first, then each change. What `learning.py runs` compares from nothing differs by the luck of all
 rounds; branches share those up to where they begin, and tell in minutes what matters late. Only [training] may change:
-games that are there were played with the run's other settings. The run itself is left as it is; stopped, the
+games that are there were played with the run's other settings. The run itself is left as it is. Stopped, the
 same command goes on. Mistakes and errors of values as in connect4_strength.py, means over the six sets.
 """
 

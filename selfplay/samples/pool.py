@@ -179,10 +179,10 @@ class TrainingDataPool:
 
     def _size(self, game: GameId) -> tuple[int, int]:
         """Rows and pairs of a game."""
-        if game in self._landed:
-            return len(self._landed[game].states), len(self._landed[game].actions)
-        rows, pairs = self._places[game]
-        return rows.stop - rows.start, pairs.stop - pairs.start
+        if game in self._places:
+            rows, pairs = self._places[game]
+            return rows.stop - rows.start, pairs.stop - pairs.start
+        return len(self._landed[game].states), len(self._landed[game].actions)
 
     def _piece(self, place: _Place) -> Positions:
         assert self._positions is not None
