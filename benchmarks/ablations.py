@@ -1,14 +1,15 @@
-"""What single choices bring or cost: networks that play in 8 bits, training in bfloat16, certain results.
+"""What single choices bring or cost: networks that play in 8 bits, training in bfloat16, certain results, images.
 
     python benchmarks/ablations.py int8             a model against itself: its tower in 8 bits, and all in 32
     python benchmarks/ablations.py bfloat16         two models trained on the same games of a run
     python benchmarks/ablations.py proofs           a model against itself: with wins in one, the solver, and without
+    python benchmarks/ablations.py images           a model against itself: asked about one image of each position
     python benchmarks/ablations.py gumbel           a model against itself: Gumbel search, and PUCT
     python benchmarks/ablations.py int8 --data data --games 2000
 
-All need a run of Connect Four and make one of ten rounds with the preset where none is given. Matches from random
+All need a run and make one of Connect Four, ten rounds with the preset, where none is given. Matches from random
 openings, each played with both colours; a score of 0.5 is equal. `int8` also says how far the judgements are apart on
-the positions of the last round, `proofs` how many evaluations a ply needs in self-play. `bfloat16` goes
+the positions of the last round, `proofs` and `images` how many evaluations self-play needs. `bfloat16` goes
 through all rounds' windows with the run's own seeds, so that both models see the same minibatches, and plays the last
 models against each other in 32 bits.
 """
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ from selfplay.arena.match import play_match
 from selfplay.arena.player import SearchPlayer
 from selfplay.config import settings_of_run
 from selfplay.evaluation.cache import CachedEvaluator
-from selfplay.evaluation.evaluator import Positions
+from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
@@ -47,6 +48,7 @@ from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.batch_file import read_batch
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import TrainingDataPool
+from selfplay.settings import SearchSettings
 from selfplay.training.train import Trainer
 from selfplay.worker.lockstep import Lockstep
 
@@ -84,7 +86,7 @@ def match(rules: Rules, a: SearchPlayer, b: SearchPlayer, games: int) -> dict[st
     return {"simulations": a.simulations, "games": games, "score": result.score, "low": low, "high": high}
 
 
-def matches(rules: Rules, evaluators: dict[str, OnnxEvaluator], games: int) -> list[dict[str, Any]]:
+def matches(rules: Rules, evaluators: Mapping[str, Evaluator], games: int) -> list[dict[str, Any]]:
     """The first of two evaluators against the second, with few and with more simulations."""
     found = []
     for simulations in (1, 16, 64):
@@ -174,15 +176,7 @@ def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
     needed: dict[str, float] = {}
     for name, asked in variants.items():
         search = msgspec.structs.replace(settings.search, **asked)
-        cached = CachedEvaluator(network, actions=rules.info.num_actions, positions=1 << 18)
-        lockstep = Lockstep(rules, cached, search, slots=64, run_seed=0, round_number=1)
-        for _ in lockstep.play(range(SELF_PLAY_GAMES)):
-            pass
-        needed[name] = cached.counts.evaluated / lockstep.counts.plies
-        console.print(
-            f"{name}: {needed[name]:.1f} evaluations per ply and "
-            f"{cached.counts.evaluated / lockstep.counts.simulations:.3f} per simulation in {SELF_PLAY_GAMES} games"
-        )
+        needed[name] = evaluations_per_ply(name, rules, network, search)
     found = []
     for simulations in (16, 64):
         players = {
@@ -198,6 +192,43 @@ def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
         for a, b in (("wins in one", "no proofs"), ("wins in one and solver", "wins in one")):
             found.append(match(rules, players[a], players[b], games))
     return {"evaluations_per_ply": needed, "matches": found}
+
+
+class AsTheyAre:
+    """A network that is asked about positions as they are, and not about one image of each."""
+
+    def __init__(self, network: OnnxEvaluator) -> None:
+        self._network = network
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        """What the network says."""
+        return self._network.evaluate(positions)
+
+
+def images(layout: RunLayout, games: int) -> dict[str, Any]:
+    """What it brings to ask the newest model about one image of each position: evaluations, and matches."""
+    settings = settings_of_run(layout.settings)
+    rules = load_rules(settings.game.name)
+    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    evaluators: dict[str, Evaluator] = {"one image": network, "as they are": AsTheyAre(network)}
+    needed = {name: evaluations_per_ply(name, rules, each, settings.search) for name, each in evaluators.items()}
+    saved = 1.0 - needed["one image"] / needed["as they are"]
+    console.print(f"{len(rules.info.symmetries)} symmetries of {rules.info.spec} save {saved:.1%} of the evaluations")
+    return {"evaluations_per_ply": needed, "saved": round(saved, 4), "matches": matches(rules, evaluators, games)}
+
+
+def evaluations_per_ply(name: str, rules: Rules, evaluator: Evaluator, search: SearchSettings) -> float:
+    """Evaluations for each ply of some games of self-play that share a memory."""
+    cached = CachedEvaluator(evaluator, rules.info, positions=1 << 19)
+    lockstep = Lockstep(rules, cached, search, slots=64, run_seed=0, round_number=1)
+    for _ in lockstep.play(range(SELF_PLAY_GAMES)):
+        pass
+    needed = cached.counts.evaluated / lockstep.counts.plies
+    console.print(
+        f"{name}: {needed:.1f} evaluations per ply and "
+        f"{cached.counts.evaluated / lockstep.counts.simulations:.3f} per simulation in {SELF_PLAY_GAMES} games"
+    )
+    return needed
 
 
 def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
@@ -226,14 +257,14 @@ def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
     return {"matches": found}
 
 
-ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "gumbel": gumbel, "proofs": proofs}
+ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "gumbel": gumbel, "images": images, "proofs": proofs}
 
 
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=sorted(ABLATIONS))
-    parser.add_argument("--data", type=Path, help="folder of a run of Connect Four (default: a new one)")
+    parser.add_argument("--data", type=Path, help="folder of a run (default: a new one of Connect Four)")
     parser.add_argument("--games", type=int, default=1000, help="games of a match (default 1000)")
     arguments = parser.parse_args()
     with run_folder(arguments.data) as layout:

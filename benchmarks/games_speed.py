@@ -134,7 +134,7 @@ def selfplay(spec: str, layout: RunLayout, seconds: float) -> tuple[float, float
     """Simulations per second of one worker's loop, and evaluations per simulation."""
     settings, rules = settings_of_run(layout.settings), load_rules(spec)
     network = OnnxEvaluator(inference_twin(layout.model(0)), rules.info)
-    cached = CachedEvaluator(network, actions=rules.info.num_actions, positions=settings.worker.cache_positions)
+    cached = CachedEvaluator(network, rules.info, positions=settings.worker.cache_positions)
     slots = settings.worker.games_side_by_side("cpu")
     lockstep = Lockstep(rules, cached, settings.search, slots=slots, run_seed=0, round_number=1)
     spare_the_collector()

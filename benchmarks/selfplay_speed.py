@@ -101,7 +101,7 @@ class Bench:
         self.rules = load_rules("connect4")
         self.network = OnnxEvaluator(model, self.rules.info)
         positions = WorkerSettings().cache_positions if case.cache else 0
-        self.cached = CachedEvaluator(self.network, actions=self.rules.info.num_actions, positions=positions)
+        self.cached = CachedEvaluator(self.network, self.rules.info, positions=positions)
         asked = {
             **preset("connect4")["search"],
             **(PLAIN["search"] if case.plain else {}),

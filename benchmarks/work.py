@@ -108,7 +108,7 @@ class Bench:
         if not path.exists():
             save_checkpoint(untrained(rules.info, settings), path)
         self.network = OnnxEvaluator(inference_twin(path))
-        cached = CachedEvaluator(self.network, actions=rules.info.num_actions, positions=1 << 17)
+        cached = CachedEvaluator(self.network, rules.info, positions=1 << 17)
         self.lockstep = Lockstep(rules, cached, settings.search, slots=games, run_seed=0, round_number=1)
         self._play = self.lockstep.play(range(10**9))
         self._planes = rules.encode(random_positions(rules, 64, seed=0))

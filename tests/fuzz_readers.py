@@ -217,7 +217,7 @@ class Workshop:
 
     def _whole_batch(self) -> bytes:
         info = self._rules.info
-        evaluator = CachedEvaluator(UniformEvaluator(), actions=info.num_actions, positions=64)
+        evaluator = CachedEvaluator(UniformEvaluator(), info, positions=64)
         lockstep = Lockstep(self._rules, evaluator, SETTINGS.search, slots=3, run_seed=5, round_number=1)
         header = BatchHeader(
             game=info.name, rules=info.rules_hash, model="f" * 64, round=1, search=msgspec.to_builtins(SETTINGS.search)

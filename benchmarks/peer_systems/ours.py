@@ -36,7 +36,7 @@ class Ours:
         rules, worker = load_rules("connect4"), WorkerSettings(games_in_parallel=games)
         device = "cuda" if model.suffix == ".pt" else "cpu"
         self._network: Any = GpuEvaluator(model) if device == "cuda" else OnnxEvaluator(model, rules.info)
-        self._cached = CachedEvaluator(self._network, actions=rules.info.num_actions, positions=worker.cache_positions)
+        self._cached = CachedEvaluator(self._network, rules.info, positions=worker.cache_positions)
         # The same work as the others: games from the first position, every simulation made.
         plain = {"opening_share": 0.0, "solver": False, "simulations": SIMULATIONS}
         asked = {"search": {**preset("connect4")["search"], **plain}}

@@ -106,7 +106,7 @@ class SearchPlayer:
         self.simulations = simulations
         self._rules = rules
         self._settings = settings
-        self._evaluator = CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=_CACHED_POSITIONS)
+        self._evaluator = CachedEvaluator(evaluator, rules.info, positions=_CACHED_POSITIONS)
 
     def choose(self, states: States, rngs: list[np.random.Generator]) -> list[int]:
         return self.think(states)[0]

@@ -71,9 +71,7 @@ class _Play:
         """A share of the next round."""
         settings, rules = self._settings, self._rules
         self._turn += 1
-        self._cached = CachedEvaluator(
-            self._network, actions=rules.info.num_actions, positions=settings.worker.cache_positions
-        )
+        self._cached = CachedEvaluator(self._network, rules.info, positions=settings.worker.cache_positions)
         self._lockstep = Lockstep(
             rules, self._cached, settings.search, slots=self._slots, run_seed=0, round_number=self._turn
         )

@@ -1,19 +1,22 @@
 """A memory of evaluations, keyed by position, and one evaluation for equal leaves of a step.
 
 Because evaluators judge row by row, a remembered evaluation equals a fresh one to the bit: the cache changes speed
-and nothing else. Knows nothing of games or networks. Letters: n positions, m different ones among them, A actions,
-C places.
+and nothing else. Networks are asked about one image of each position (`images.py`), so that all its images have one
+evaluation. Letters: n positions, m different ones among them, A actions, C places.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from selfplay.evaluation.evaluator import Evaluation, Evaluator, Positions
+from selfplay.evaluation.evaluator import Evaluation, Evaluator, NetworkEvaluator, Positions
+from selfplay.evaluation.images import Images
+from selfplay.games.game import GameInfo
 from selfplay.kernels import kernel
 
 WAYS = 4  # places that share a bucket
@@ -21,6 +24,9 @@ MOST_BYTES = 128 << 20  # of a table: games with thousands of actions are rememb
 EMPTY = np.uint64(0)
 TAKEN, ASKED = np.uint64(1), np.uint64(2)  # lowest bits of a tag: there is an entry; it was found again lately
 _HALF = np.uint64(32)
+
+
+Keys = npt.NDArray[np.uint64]  # [n, 2]
 
 
 class Table(NamedTuple):
@@ -40,8 +46,8 @@ class CacheCounts:
     """What was asked for, and how it was answered."""
 
     lookups: int = 0
-    hits: int = 0  # found in memory
-    duplicates: int = 0  # equal to another leaf of the same step
+    hits: int = 0  # found in memory, as they are or as an image
+    duplicates: int = 0  # equal to another leaf of the same step, or images of it
     evaluated: int = 0  # rows given to the evaluator
 
     def count_recalled(self, number: int) -> None:
@@ -65,29 +71,60 @@ class CachedEvaluator:
 
     Args:
         evaluator: judges what is not remembered.
-        actions: A.
+        info: the game; a network is asked about one image of each position.
         positions: how many evaluations to remember, rounded up to a multiple of WAYS, and at most what MOST_BYTES hold;
-            0 = only equal leaves of one step are shared.
+            0 = only equal leaves of one step are shared. Where there are images, each takes a second place, as the
+            image that was asked about.
     """
 
-    def __init__(self, evaluator: Evaluator, *, actions: int, positions: int) -> None:
-        entry = np.dtype(np.uint64).itemsize + (1 + actions) * np.dtype(np.float32).itemsize
+    def __init__(self, evaluator: Evaluator, info: GameInfo, *, positions: int) -> None:
+        self._evaluator = evaluator
+        self._images: _ImagesOf | None = None
+        if isinstance(evaluator, NetworkEvaluator) and len(info.symmetries) > 1:
+            self._images, positions = _ImagesOf(evaluator, Images(info.symmetries)), 2 * positions
+        entry = np.dtype(np.uint64).itemsize + (1 + info.num_actions) * np.dtype(np.float32).itemsize
         capacity = min(-(-positions // WAYS), MOST_BYTES // (WAYS * entry)) * WAYS
         self.counts = CacheCounts()
-        self.table = Table(np.zeros(capacity, np.uint64), np.zeros((capacity, 1 + actions), np.float32))
-        self._evaluator = evaluator
+        self.table = Table(np.zeros(capacity, np.uint64), np.zeros((capacity, 1 + info.num_actions), np.float32))
 
     def evaluate(self, positions: Positions) -> Evaluation:
         """Judge n > 0 positions that the table does not hold, equal ones once, and remember them."""
-        count = len(positions.keys)
+        if self._images is None:
+            return self._judge(positions.keys, lambda rows: self._evaluator.evaluate(positions.take(rows)))
+        answer = self._evaluate_images(*self._images, positions)
+        remember(self.table, positions.keys, *answer)
+        return answer
+
+    def _evaluate_images(self, network: NetworkEvaluator, images: Images, positions: Positions) -> Evaluation:
+        planes, legal = positions.rules.encode(positions.states), positions.legal
+        keys, turns = images.choose(planes, legal)
+        found = Evaluation(np.zeros(legal.shape, np.float32), np.empty(len(legal), np.float32))
+        unknown = np.empty(len(legal), np.int32)
+        unknown = unknown[: recall_all(self.table, keys, *found, unknown)]
+        self.counts.count_recalled(len(legal) - len(unknown))
+        if len(unknown):
+            found.priors[unknown], found.values[unknown] = self._judge(
+                keys[unknown], lambda rows: network.judge(*images.turn(planes, legal, turns, unknown[rows]))
+            )
+        return Evaluation(images.turn_back(found.priors, turns), found.values)
+
+    def _judge(self, keys: Keys, ask: Callable[[npt.NDArray[np.int32]], Evaluation]) -> Evaluation:
+        """What `ask` says of the rows with these keys [n, 2], equal ones asked about once, and remembered."""
+        count = len(keys)
         rows, source = np.empty(count, np.int32), np.empty(count, np.int32)
-        different = distinct_rows(positions.keys, rows, source, np.full(2 << count.bit_length(), -1, np.int32))
+        different = distinct_rows(keys, rows, source, np.full(2 << count.bit_length(), -1, np.int32))
         self.counts.count_fresh(count, different)
-        if different < count:
-            positions = positions.take(rows[:different])
-        priors, values = self._evaluator.evaluate(positions)
-        remember(self.table, positions.keys, priors, values)
+        rows = rows[:different]
+        priors, values = ask(rows)
+        remember(self.table, keys[rows], priors, values)
         return Evaluation(priors, values) if different == count else Evaluation(priors[source], values[source])
+
+
+class _ImagesOf(NamedTuple):
+    """A network, and the images of positions that it is asked about."""
+
+    network: NetworkEvaluator
+    images: Images
 
 
 @kernel
@@ -125,6 +162,19 @@ def recall(table: Any, key: Any, priors: Any) -> float:
 
 
 @kernel
+def recall_all(table: Any, keys: Any, priors: Any, values: Any, unknown: Any) -> int:
+    """Write to priors [n, A] and values [n] what is remembered for keys [n, 2], and to `unknown` [n] the rows of which
+    nothing is; how many those are."""
+    count = 0
+    for i in range(len(keys)):
+        values[i] = recall(table, keys[i], priors[i])
+        if np.isnan(values[i]):
+            unknown[count] = i
+            count += 1
+    return count
+
+
+@kernel
 def remember(table: Any, keys: Any, priors: Any, values: Any) -> None:
     """Store evaluation i under keys[i], in a place of its bucket that is empty or was not asked for lately."""
     if len(table.tags) == 0:
@@ -139,13 +189,14 @@ def remember(table: Any, keys: Any, priors: Any, values: Any) -> None:
 
 @kernel
 def victim(table: Any, key: Any) -> int:
-    """The place for a new key: an empty one, else the first that was not found again, sparing those that were.
+    """The place for a key: its own if it is there already, an empty one, else the first that was not found again,
+    sparing those that were.
 
     Second chance (Corbato 1968): openings, which every game asks for, outlive the endings of single games.
     """
     first: int = bucket(table, key)
     for place in range(first, first + WAYS):
-        if table.tags[place] == EMPTY:
+        if table.tags[place] == EMPTY or table.tags[place] | ASKED == key[1] | TAKEN | ASKED:
             return place
     start = int(key[1] >> np.uint64(62))  # a different first candidate for each key
     for step in range(2 * WAYS):

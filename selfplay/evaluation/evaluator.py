@@ -6,7 +6,7 @@ batches of other games and other machines of the same kind rely on it. Letters: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -37,10 +37,6 @@ class Evaluation(NamedTuple):
     values: npt.NDArray[np.float32]  # [n] expected outcome for the player to move, -1 to 1
 
 
-# Planes [n, P, H, W] -> policy logits [n, A], probabilities of win, draw and loss [n, 3]
-Network = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
-
-
 class Evaluator(Protocol):
     """Anything that judges positions."""
 
@@ -49,16 +45,29 @@ class Evaluator(Protocol):
         ...
 
 
-def judge(network: Network, positions: Positions, *, rows: int) -> Evaluation:
-    """The network's judgement of positions, so many rows at a time."""
-    planes, legal = positions.rules.encode(positions.states), positions.legal
-    answer = Evaluation(np.empty(legal.shape, np.float32), np.empty(len(legal), np.float32))
-    for first in range(0, len(planes), rows):
-        part = slice(first, first + rows)
-        read_outputs(*network(planes[part]), legal[part], answer.priors[part], answer.values[part])
-    if not (np.isfinite(answer.priors).all() and np.isfinite(answer.values).all()):
-        raise ModelError("the network's outputs are not finite: its weights are damaged, or training diverged")
-    return answer
+class NetworkEvaluator(ABC):
+    """An evaluator that judges by planes and legal actions alone: positions that look alike are alike to it."""
+
+    rows: int  # most of one run
+
+    @abstractmethod
+    def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The bare network: planes [n, P, H, W], n at most `rows` -> (policy logits [n, A], probabilities of win, draw
+        and loss [n, 3]), which hold until the next run."""
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        """As `Evaluator` says."""
+        return self.judge(positions.rules.encode(positions.states), positions.legal)
+
+    def judge(self, planes: npt.NDArray[np.float32], legal: npt.NDArray[np.bool_]) -> Evaluation:
+        """What it says of n > 0 positions that look so: planes [n, P, H, W] and legal actions [n, A]."""
+        answer = Evaluation(np.empty(legal.shape, np.float32), np.empty(len(legal), np.float32))
+        for first in range(0, len(planes), self.rows):
+            part = slice(first, first + self.rows)
+            read_outputs(*self.run(planes[part]), legal[part], answer.priors[part], answer.values[part])
+        if not (np.isfinite(answer.priors).all() and np.isfinite(answer.values).all()):
+            raise ModelError("the network's outputs are not finite: its weights are damaged, or training diverged")
+        return answer
 
 
 @kernel

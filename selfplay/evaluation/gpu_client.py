@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfplay.errors import ModelError
-from selfplay.evaluation.evaluator import Evaluation, Positions, judge
+from selfplay.evaluation.evaluator import NetworkEvaluator
 from selfplay.evaluation.gpu_messages import (
     COUNT_BYTES,
     DONE,
@@ -44,12 +44,14 @@ _LOOK_SECONDS = 0.02
 _started: list[subprocess.Popen[bytes]] = []  # by this process; they end by themselves, and are reaped with it
 
 
-class GpuEvaluator:
+class GpuEvaluator(NetworkEvaluator):
     """The network of a checkpoint (.pt), on the GPU that this process is given; "cpu" as a device is for tests.
 
     Raises `ModelError` where the file cannot be used or no GPU is there, and `ConnectionError` where the computing
     process is gone: its end is no fault of the model, and who starts anew starts it too.
     """
+
+    rows = ROWS
 
     def __init__(self, path: Path, *, device: str = "cuda") -> None:
         self._connection = _connect(device)
@@ -66,11 +68,7 @@ class GpuEvaluator:
         finally:
             os.close(descriptor)
 
-    def evaluate(self, positions: Positions) -> Evaluation:
-        return judge(self.run, positions, rows=ROWS)
-
     def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Planes [n, P, H, W], n at most ROWS -> (logits [n, A], outcome probabilities [n, 3]) until the next run."""
         count, shared = len(planes), self._shared
         shared.planes[:count] = planes
         self._connection.sendall(count.to_bytes(COUNT_BYTES, "little"))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from selfplay.errors import ModelDamaged, ModelError
-from selfplay.evaluation.evaluator import Evaluation, Positions, judge
+from selfplay.evaluation.evaluator import NetworkEvaluator
 from selfplay.files import read_file
 from selfplay.games.game import GameInfo
 from selfplay.network.card import MOST_BYTES, card_from_metadata, check_game
@@ -19,12 +19,14 @@ from selfplay.network.card import MOST_BYTES, card_from_metadata, check_game
 ROWS = 32
 
 
-class OnnxEvaluator:
+class OnnxEvaluator(NetworkEvaluator):
     """The network in `path`, on one thread.
 
     Raises `ModelError` where the file is missing, is no model of ours, or needs another game. A file from a stranger
     goes through `network.card.read_onnx_card` first, which looks at every node.
     """
+
+    rows = ROWS
 
     def __init__(self, path: Path, info: GameInfo | None = None) -> None:
         content = read_file(path, what="inference model (.onnx)", error=ModelError, most_bytes=MOST_BYTES)
@@ -34,11 +36,7 @@ class OnnxEvaluator:
             check_game(self.card, info, path)
         self._try(path)
 
-    def evaluate(self, positions: Positions) -> Evaluation:
-        return judge(self.run, positions, rows=ROWS)
-
     def run(self, planes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The bare network: planes [n, P, H, W] -> (policy logits [n, A], outcome probabilities [n, 3])."""
         logits, outcomes = self._session.run(["policy_logits", "outcome"], {"planes": planes})
         return logits, outcomes
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import fusion
 
 from selfplay.errors import ModelError
-from selfplay.evaluation.evaluator import Evaluation, Positions, judge
+from selfplay.evaluation.evaluator import NetworkEvaluator
 from selfplay.network.checkpoint import load_checkpoint, playing_network
 from selfplay.network.resnet import ResNet
 
@@ -128,19 +128,15 @@ class GpuLane(Lane):
         return self._outputs
 
 
-class TorchEvaluator:
+class TorchEvaluator(NetworkEvaluator):
     """A network that is asked by this process alone, one pass after the other; raises as `TorchNetwork` does."""
 
     def __init__(self, path: Path, *, device: str, rows: int = ROWS) -> None:
         network = TorchNetwork(path, device=device, rows=rows)
-        self.card = network.card
+        self.card, self.rows = network.card, rows
         self._lane = network.lane()
 
-    def evaluate(self, positions: Positions) -> Evaluation:
-        return judge(self.run, positions, rows=len(self._lane.planes))
-
     def run(self, planes: npt.NDArray[np.float32]) -> Outputs:
-        """The bare network: planes [n, P, H, W], n at most `rows`; what it returns holds until the next run."""
         self._lane.planes[: len(planes)] = planes
         self._lane.begin()
         logits, outcomes = self._lane.finish()

@@ -8,10 +8,10 @@ Who writes a game subclasses `Game` (rules over a small NumPy record, compiled t
 (rules over any Python object, slower). Who uses a game sees `Rules`: the same four rules over arrays of states.
 
 The laws, kept by `selfplay check` (`games/conformance.py`):
-    start           the player to move first is player 0, the game is not over, some action is legal legal           an
-    ongoing state has at least one legal action; `legal` does not change the state turns           both players get to
-    move; outcomes are seen by the player who made the ply (many random games are not
-                    all won by one player if both make last plies)
+    start           the player to move first is player 0, the game is not over, some action is legal
+    legal           an ongoing state has at least one legal action; `legal` does not change the state
+    turns           both players get to move; outcomes are seen by the player who made the ply (many random games are
+                    not all won by one player if both make last plies)
     play            a legal ply leads to a state with a valid player to move and a valid outcome
     end             every game ends within `max_plies`
     encode          planes are finite, a function of the state alone, and `encode` does not change the state

@@ -165,11 +165,8 @@ class Worker:
                 )
             check_game(card, self._rules.info, Path(task.model))
             self._fingerprint = card.fingerprint
-            self._evaluator = CachedEvaluator(
-                network,
-                actions=self._rules.info.num_actions,
-                positions=self._setup.worker.cache_positions,
-            )
+            positions = self._setup.worker.cache_positions
+            self._evaluator = CachedEvaluator(network, self._rules.info, positions=positions)
         self._evaluator.counts.reset()
         assert self._fingerprint is not None
         return self._evaluator, self._fingerprint

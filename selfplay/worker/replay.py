@@ -69,7 +69,7 @@ class Replayer:
         setup, positions = self._setup, self._setup.worker.cache_positions
         lockstep = Lockstep(
             self._rules,
-            CachedEvaluator(self._load(task), actions=self._rules.info.num_actions, positions=positions),
+            CachedEvaluator(self._load(task), self._rules.info, positions=positions),
             setup.search,
             slots=min(setup.worker.games_side_by_side(setup.device), len(task.games)),
             run_seed=setup.seed,
@@ -99,7 +99,7 @@ def arithmetic_digest(rules: Rules, network: Evaluator, search: SearchSettings) 
     judged = network.evaluate(Positions(rules, states, known.legal, known.keys))
     digest = hashlib.sha256(judged.priors.tobytes() + judged.values.tobytes())
     quick = msgspec.structs.replace(search, simulations=TESTED_SIMULATIONS, quick_simulations=2)
-    cached = CachedEvaluator(network, actions=rules.info.num_actions, positions=10_000)
+    cached = CachedEvaluator(network, rules.info, positions=10_000)
     lockstep = Lockstep(rules, cached, quick, slots=TESTED_GAMES, run_seed=_TEST_SEED, round_number=_TEST_ROUND)
     played = [record for record in lockstep.play(range(TESTED_GAMES)) if record is not None]
     for record in sorted(played, key=lambda record: record.number):

@@ -78,7 +78,7 @@ def test_games_that_chance_decides_are_found(connect4, temperature, expected):
     search = SearchSettings(
         simulations=30, win_in_one=False, solver=False, temperature=temperature, temperature_plies=99
     )
-    evaluator = CachedEvaluator(RolloutEvaluator(seed=1, playouts=20), actions=7, positions=4096)
+    evaluator = CachedEvaluator(RolloutEvaluator(seed=1, playouts=20), connect4.info, positions=4096)
     lockstep = Lockstep(connect4, evaluator, search, slots=30, run_seed=0, round_number=1)
     games = RoundOfGames()
     for record in lockstep.play(range(60)):

@@ -40,7 +40,7 @@ SEARCH = SearchSettings(simulations=6)
 
 
 def played(rules, numbers, round_number=1):
-    evaluator = CachedEvaluator(UniformEvaluator(), actions=rules.info.num_actions, positions=64)
+    evaluator = CachedEvaluator(UniformEvaluator(), rules.info, positions=64)
     lockstep = Lockstep(rules, evaluator, SEARCH, slots=8, run_seed=SEED, round_number=round_number)
     games = {game.number: game for game in lockstep.play(numbers) if game is not None}
     return [games[number] for number in numbers]
@@ -196,7 +196,7 @@ def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
 @pytest.mark.parametrize("full_share", [1.0, 0.4])
 def test_the_window_holds_only_what_was_searched(folder, tictactoe, full_share):
     search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3, full_share=full_share)
-    evaluator = CachedEvaluator(UniformEvaluator(), actions=9, positions=64)
+    evaluator = CachedEvaluator(UniformEvaluator(), tictactoe.info, positions=64)
     lockstep = Lockstep(tictactoe, evaluator, search, slots=8, run_seed=SEED, round_number=1)
     games = sorted((game for game in lockstep.play(range(GAMES)) if game), key=lambda game: game.number)
     write(folder, tictactoe, games, search=msgspec.to_builtins(search))

@@ -22,7 +22,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gumbel_tictactoe.js
 def search(rules, positions, *, simulations, evaluator=None, **settings):
     plain = {"method": "gumbel", "win_in_one": False, "solver": False, **settings}
     asked = SearchSettings(simulations=simulations, **plain)
-    cached = CachedEvaluator(evaluator or HashEvaluator(), actions=rules.info.num_actions, positions=4096)
+    cached = CachedEvaluator(evaluator or HashEvaluator(), rules.info, positions=4096)
     result = Search(rules, cached, playing_method(asked, rules.info), asked, slots=len(positions))
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])
@@ -85,7 +85,7 @@ def test_the_target_improves_on_the_policy(connect4):
 def test_noise_makes_games_differ_and_its_absence_does_not(connect4):
     def first_moves(temperature):
         settings = SearchSettings(method="gumbel", simulations=8, temperature=temperature, late_temperature=temperature)
-        cached = CachedEvaluator(HashEvaluator(), actions=7, positions=4096)
+        cached = CachedEvaluator(HashEvaluator(), connect4.info, positions=4096)
         result = Search(connect4, cached, self_play_method(settings, connect4.info), settings, slots=64)
         for slot in range(64):
             result.put(slot, connect4.start(1))
@@ -108,7 +108,7 @@ def test_the_only_reply_is_found_whatever_the_noise(connect4):
     """X has three in a column: O has one move that does not lose."""
     moves = [3, 0, 3, 0, 3]
     settings = SearchSettings(method="gumbel", simulations=64, temperature=3.0)
-    cached = CachedEvaluator(HashEvaluator(), actions=7, positions=4096)
+    cached = CachedEvaluator(HashEvaluator(), connect4.info, positions=4096)
     result = Search(connect4, cached, self_play_method(settings, connect4.info), settings, slots=20)
     for slot in range(20):
         result.put(slot, connect4.replay(moves)[0][-1:])

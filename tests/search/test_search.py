@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "puct_tictactoe.json"
 
 
 def remembering(evaluator, rules, positions=4096):
-    return CachedEvaluator(evaluator, actions=rules.info.num_actions, positions=positions)
+    return CachedEvaluator(evaluator, rules.info, positions=positions)
 
 
 def search(rules, positions, *, simulations=64, evaluator=None, **settings):

@@ -16,7 +16,7 @@ from selfplay.settings import SearchSettings
 def solve(rules, positions, *, simulations, **settings):
     """Finished searches with the solver of the positions after these lists of moves, side by side."""
     asked = SearchSettings(simulations=simulations, solver=True, **settings)
-    evaluator = CachedEvaluator(HashEvaluator(), actions=rules.info.num_actions, positions=4096)
+    evaluator = CachedEvaluator(HashEvaluator(), rules.info, positions=4096)
     result = Search(rules, evaluator, playing_method(asked, rules.info), asked, slots=len(positions))
     for slot, moves in enumerate(positions):
         result.put(slot, rules.replay(moves)[0][-1:])

@@ -24,7 +24,7 @@ SEARCH = SearchSettings(simulations=20, temperature_plies=4)
 
 
 def play(rules, numbers, *, slots, cache=4096, search=SEARCH):
-    evaluator = CachedEvaluator(HashEvaluator(), actions=rules.info.num_actions, positions=cache)
+    evaluator = CachedEvaluator(HashEvaluator(), rules.info, positions=cache)
     lockstep = Lockstep(rules, evaluator, search, slots=slots, run_seed=3, round_number=2)
     return {game.number: game for game in lockstep.play(numbers) if game is not None}
 
