@@ -2,6 +2,8 @@
 
 A network judges by planes and legal actions alone, so that any image of a position may be asked about instead, and the
 answer turned back. Asked is the image with the smallest key: whichever comes first, all get the same judgement, turned.
+Which one that is looks like chance from position to position, so that a search averages over the network's biases, as
+AlphaGo Zero's did with random turns (Silver et al. 2017, "Mastering the game of Go without human knowledge", Methods).
 Knows nothing of networks or memory. Letters: n positions, P planes, C cells of the board, A actions, S symmetries.
 """
 
