@@ -20,7 +20,8 @@ import numpy as np
 
 from selfplay.arena.player import SearchPlayer, card_of
 from selfplay.errors import GameError, UsageError
-from selfplay.evaluation.evaluator import Evaluator
+from selfplay.evaluation.evaluator import Evaluator, NetworkEvaluator
+from selfplay.evaluation.images import Images
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.game import ONGOING, Rules, States
 from selfplay.games.registry import load_rules
@@ -131,9 +132,13 @@ class Agent:
         return self._player.study(state, simulations=simulations)
 
     def _outcome(self, states: np.ndarray) -> tuple[float, float, float] | None:
-        if not isinstance(self._evaluator, OnnxEvaluator):
+        """The network's probabilities in one position [1], by the image that searches ask about too."""
+        if not isinstance(self._evaluator, NetworkEvaluator):
             return None
-        win, draw, loss = self._evaluator.run(self.rules.encode(states))[1][0].tolist()
+        images, rules = Images(self.rules.info.symmetries), self.rules
+        planes, legal = rules.encode(states), rules.describe(states.copy()).legal
+        asked, _ = images.turn(planes, legal, images.choose(planes, legal)[1], np.zeros(1, np.int32))
+        win, draw, loss = self._evaluator.run(asked)[1][0].tolist()
         return win, draw, loss
 
 

@@ -7,18 +7,20 @@ Messages and their answers:
     {"do": "train", "round": r}              train round r on the window, save it              -> training …, trained
                                              ranks failed, the round starts again              -> recovering
 
-Training a round is a function of the checkpoint before it, the games up to it, and the settings: it starts from the
-file each time, so that going on and starting again are the same thing.
+Training a round is a function of the checkpoint before it, the games up to it, and the settings: it starts from
+what the file holds each time, so that going on and starting again are the same thing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +30,7 @@ from selfplay.engines.engine import Message
 from selfplay.errors import ModelError
 from selfplay.games.registry import load_rules
 from selfplay.network.card import check_game
-from selfplay.network.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint, untrained
+from selfplay.network.checkpoint import Checkpoint, load_checkpoint, make_checkpoint, save_checkpoint, untrained
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
@@ -71,6 +73,7 @@ class TrainerService:
         playing = PlayingModels(self._layout, models, setup.settings.selfplay)
         identity = RunIdentity.of(setup.settings, self._rules, playing.plays)
         self._trainer: Trainer | None = None
+        self._saved: _Saved | None = None
         self._pool = TrainingDataPool(
             partial(NewBatches, self._layout),
             identity,
@@ -142,7 +145,9 @@ class TrainerService:
                 yield None
         seconds = time.monotonic() - started
         statistics.must_be_worth_it()
-        checkpoint = trainer.save_model(self._layout.model(round_number), round_number=round_number)
+        path = self._layout.model(round_number)
+        checkpoint = trainer.save_model(path, round_number=round_number)
+        self._saved = _Saved(round_number, checkpoint, _digest(path))
         yield {
             "event": "trained",
             "round": round_number,
@@ -166,9 +171,28 @@ class TrainerService:
             self._trainer = Trainer.from_file(path, rules_spec=self._settings.game.name, launcher=launcher)
             for warning in self._trainer.warnings:
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
+        elif (saved := self._saved) and saved.round == round_number and saved.digest == _digest(path) != "":
+            self._trainer.load(saved.checkpoint)
         else:
             self._trainer.load(load_checkpoint(path))
         return self._trainer
+
+
+class _Saved(NamedTuple):
+    """The round that was saved last: its file need not be taken apart again, if it is still the same."""
+
+    round: int
+    checkpoint: Checkpoint
+    digest: str  # of the file
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _entropy(shares: npt.NDArray[np.float32]) -> float:

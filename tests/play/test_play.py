@@ -128,9 +128,11 @@ def test_positions_that_cannot_be_searched_are_named(tictactoe, moves, simulatio
 def test_an_agent_is_loaded_from_a_model_file(tictactoe, small_settings, tmp_path):
     save_checkpoint(untrained(tictactoe.info, small_settings), tmp_path / "model.pt")
     agent = selfplay.load_agent(tmp_path / "model.pt")
-    opinion = agent.search(simulations=20)
-    assert sum(opinion.outcome) == pytest.approx(1.0, abs=1e-5)
-    win, _, loss = opinion.outcome
-    assert opinion.network_value == pytest.approx(win - loss, abs=1e-6)
+    for moves in (["6", "1", "8"], ["1", "2"], []):
+        opinion = agent.search(moves, simulations=20)
+        assert sum(opinion.outcome) == pytest.approx(1.0, abs=1e-5)
+        win, _, loss = opinion.outcome
+        assert opinion.network_value == pytest.approx(win - loss, abs=1e-6)
+    assert agent.search(["1", "2"]).outcome == agent.search(["9", "8"]).outcome, "an image of it"
     assert agent.card.game == "tictactoe"
     assert selfplay.load_agent(str(tmp_path / "model.onnx")).search(simulations=20) == opinion
