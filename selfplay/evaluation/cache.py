@@ -25,7 +25,6 @@ EMPTY = np.uint64(0)
 TAKEN, ASKED = np.uint64(1), np.uint64(2)  # lowest bits of a tag: there is an entry; it was found again lately
 _HALF = np.uint64(32)
 
-
 Keys = npt.NDArray[np.uint64]  # [n, 2]
 
 
@@ -96,6 +95,7 @@ class CachedEvaluator:
         return answer
 
     def _evaluate_images(self, network: NetworkEvaluator, images: Images, positions: Positions) -> Evaluation:
+        """What the network says of the positions' images, turned back; those that are remembered are not asked for."""
         planes, legal = positions.rules.encode(positions.states), positions.legal
         keys, turns = images.choose(planes, legal)
         found = Evaluation(np.zeros(legal.shape, np.float32), np.empty(len(legal), np.float32))
