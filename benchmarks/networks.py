@@ -2,9 +2,13 @@
 
     python benchmarks/networks.py --data data --positions FOLDER
     python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --only "5 x 64" "6 x 64 bottleneck"
+    python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --optimizers
+    python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --optimizers --average
 
 Takes the newest window of a run of Connect Four, and trains each network from nothing on it for so many minutes on all
-cores, with a step size that falls to nothing along a cosine. Then: mistakes of the bare policy and squared error of the
+cores, with a step size that falls to nothing along a cosine; with `--average`, as a run does that does not know its end:
+with one step size, and judged is the moving average of the weights. With `--optimizers` the same network is trained in
+several ways instead. Then: mistakes of the bare policy and squared error of the
 values, means over the six public test sets (see connect4_strength.py), samples/s in training and forward passes/s in
 play (64 positions at once, one core, ONNX Runtime in 8 and in 32 bits).
 """
@@ -13,11 +17,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,6 +35,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from selfplay.arena.positions import PositionSet
 from selfplay.config import settings_of_run
@@ -46,11 +52,15 @@ from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
 from selfplay.samples.collector import RunIdentity
 from selfplay.samples.pool import Samples, TrainingDataPool
-from selfplay.settings import NetworkSettings, Settings
+from selfplay.settings import NetworkSettings, Settings, TrainingSettings
+from selfplay.training.adamw import AdamW
+from selfplay.training.learner import average_decay, hidden_weights
 from selfplay.training.loss import outcome_losses, policy_losses
+from selfplay.training.muon import Muon
 
 SPEED_STEPS = 12  # that tell how many fit into the time; the first of them warm up
 PLAY_BATCH = 64
+AVERAGE_DECAY = 0.997  # of the weights, as in the preset of half an hour
 console = Console(stderr=True, width=120)
 
 
@@ -107,6 +117,24 @@ NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
 }
 
 
+class Optimizer(NamedTuple):
+    """How a network's weights are moved."""
+
+    step_size: float = 0.004  # AdamW's
+    weight_decay: float = 1e-4
+    muon: float = 0.0  # step size of Muon for the weights of the blocks; 0 = AdamW moves them too
+    muon_decay: float = 0.0
+
+
+OPTIMIZED = {"block": "bottleneck", "blocks": 6, "channels": 64}
+OPTIMIZERS = {
+    "AdamW": Optimizer(),
+    "AdamW, weight decay 0.5": Optimizer(weight_decay=0.5),
+    "Muon": Optimizer(muon=0.02),
+    "Muon, weight decay 0.3": Optimizer(muon=0.02, muon_decay=0.3),
+}
+
+
 class Games:
     """The newest window of a run."""
 
@@ -126,17 +154,19 @@ class Games:
 
 def learnt(name: str, games: Games, rules: Rules, sets: list[PositionSet], arguments: argparse.Namespace) -> Any:
     """What became of a network, and what it costs."""
-    kind, sizes = NETWORKS[name]
+    kind, sizes = (ResNet, OPTIMIZED) if arguments.optimizers else NETWORKS[name]
+    optimizer = OPTIMIZERS[name] if arguments.optimizers else Optimizer()
     shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
 
     def fresh() -> ResNet:
         torch.manual_seed(0)
         return kind(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stub gap
 
-    step_seconds = np.median(fit(fresh(), games.minibatches(SPEED_STEPS), SPEED_STEPS)[SPEED_STEPS // 2 :])
+    trial = fit(fresh(), games.minibatches(SPEED_STEPS), SPEED_STEPS, optimizer, is_averaged=arguments.average)
+    step_seconds = np.median(trial[SPEED_STEPS // 2 :])
     steps = max(1, round(60 * arguments.minutes / step_seconds))
     network = fresh()
-    spent = fit(network, games.minibatches(steps), steps)
+    spent = fit(network, games.minibatches(steps), steps, optimizer, is_averaged=arguments.average)
     return {
         "steps": steps,
         "seconds": round(sum(spent)),
@@ -146,24 +176,40 @@ def learnt(name: str, games: Games, rules: Rules, sets: list[PositionSet], argum
     }
 
 
-def fit(network: ResNet, batches: Iterator[Samples], steps: int) -> list[float]:
-    """Train so many steps; seconds of each."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.004, weight_decay=1e-4, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+def fit(
+    network: ResNet, batches: Iterator[Samples], steps: int, optimizer: Optimizer, *, is_averaged: bool
+) -> list[float]:
+    """Train so many steps; seconds of each. What is averaged ends as its average."""
+    hidden = hidden_weights(network) if optimizer.muon else {}
+    others = {name: parameter for name, parameter in network.named_parameters() if name not in hidden}
+    adamw, muon = AdamW(others, weight_decay=optimizer.weight_decay), Muon(hidden, weight_decay=optimizer.muon_decay)
+    average = AveragedModel(network, multi_avg_fn=moved, use_buffers=True) if is_averaged else None
     spent, began = [], time.perf_counter()
     network.train()
-    for batch in batches:
+    for step, batch in enumerate(batches):
         planes, legal, policy, outcome, _ = map(torch.from_numpy, batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16()):
             policy_logits, outcome_logits = network(planes.contiguous(memory_format=torch.channels_last))
         losses = policy_losses(policy_logits.float(), legal, policy) + outcome_losses(outcome_logits.float(), outcome)
-        optimizer.zero_grad()
+        network.zero_grad()
         losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
-        optimizer.step()
-        schedule.step()
+        share = 1.0 if is_averaged else (1 + math.cos(math.pi * step / steps)) / 2
+        adamw.step(share * optimizer.step_size)
+        muon.step(share * optimizer.muon)
+        if average is not None:
+            average.update_parameters(network)
         spent.append(time.perf_counter() - began)
         began = time.perf_counter()
+    if average is not None:
+        network.load_state_dict(average.module.state_dict())
     return spent
+
+
+@torch.no_grad()
+def moved(averages: Any, current: Any, count: Any) -> None:
+    """The moving average of a run's training, a step further."""
+    settings = TrainingSettings(average_decay=AVERAGE_DECAY)
+    get_ema_multi_avg_fn(average_decay(settings, int(count)))(averages, current, count)  # type: ignore[no-untyped-call]  # stub gap
 
 
 def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, float]:
@@ -224,6 +270,12 @@ def main() -> None:
     parser.add_argument("--positions", type=Path, required=True, help="folder of the test sets")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, each (default 3)")
     parser.add_argument("--only", nargs="+", choices=sorted(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument(
+        "--optimizers", action="store_true", help=f"in its place: one network, by {', '.join(OPTIMIZERS)}"
+    )
+    parser.add_argument(
+        "--average", action="store_true", help="one step size, and the average of the weights is judged"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(usable_cores())
     layout = RunLayout(arguments.data)
@@ -231,10 +283,15 @@ def main() -> None:
     arguments.batch = settings.training.batch_size
     rules = load_rules(settings.game.name)
     sets, games, found = test_sets(arguments.positions, rules, arguments.data), Games(layout, settings, rules), {}
-    for name in arguments.only or NETWORKS:
+    for name in OPTIMIZERS if arguments.optimizers else arguments.only or NETWORKS:
         found[name] = learnt(name, games, rules, sets, arguments)
         console.print(table_of(found))
-    about = {"round": games.round, "window": games.positions, "minutes": arguments.minutes}
+    about = {
+        "round": games.round,
+        "window": games.positions,
+        "minutes": arguments.minutes,
+        "average": arguments.average,
+    }
     json.dump({"machine": facts(), **about, "networks": found}, sys.stdout, indent=1)
     print()
 

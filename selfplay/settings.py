@@ -217,6 +217,16 @@ class TrainingSettings(Group, frozen=True):
         ),
     ] = 0
     weight_decay: Annotated[float, Meta(description="AdamW's decoupled weight decay", ge=0, le=1)] = 0.0001
+    muon_learning_rate: Annotated[
+        float,
+        Meta(
+            description="step size of Muon (Jordan et al. 2024) for the weights of the residual blocks; 0 = AdamW moves "
+            "them too",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    muon_weight_decay: Annotated[float, Meta(description="Muon's decoupled weight decay", ge=0, le=10)] = 0.3
     gradient_clip: Annotated[float, Meta(description="largest L2 norm of a step's gradient", gt=0, le=1e12)] = 4.0
     value_lambda: Annotated[
         float,

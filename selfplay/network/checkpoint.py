@@ -8,7 +8,7 @@ from a stranger cannot run code. A table with
     settings           the run's settings as nested tables
     weights            name -> tensor: the network as trained
     average            name -> tensor: the moving average of the weights, which plays
-    optimizer          name of a parameter -> what AdamW keeps of it; empty before the first step
+    optimizer          name of a parameter -> what AdamW or Muon keeps of it; empty before the first step
     steps              optimizer steps since round 0
     trained            how the last round was trained: the parallel plan, and whether it was the one asked for
     checksum           SHA-256 over all of these, see `checksum`

@@ -16,7 +16,7 @@ from selfplay.network.resnet import NetworkShape, ResNet
 
 MOST_BYTES = 64 << 30  # of a checkpoint; the largest network that the settings allow takes about 25 GB
 _MOST_VALUES = 1000  # in what is plain: settings, card, how a round was trained
-_KEPT = ("exp_avg", "exp_avg_sq", "step")  # what AdamW keeps of a parameter
+_KEPT = ({"exp_avg", "exp_avg_sq", "step"}, {"momentum"})  # of a parameter, by AdamW and by Muon
 
 
 def check_plain(value: object, *, what: str) -> None:
@@ -50,13 +50,13 @@ def check_tensors(tensors: object, shape: NetworkShape, *, what: str) -> None:
 
 
 def check_optimizer(optimizer: object, weights: Mapping[str, Tensor]) -> None:
-    """For some parameters of the network, what AdamW keeps of them."""
+    """For some parameters of the network, what AdamW or Muon keeps of them."""
     for name, fields in _table(optimizer, "optimizer").items():
         if name not in weights:
             raise ValueError(f"optimizer: unknown parameter {name}")
-        for field, value in _table(fields, f"optimizer: {name}").items():
-            if field not in _KEPT:
-                raise ValueError(f"optimizer: {name}: unknown field {field}")
+        if _table(fields, f"optimizer: {name}").keys() not in _KEPT:
+            raise ValueError(f"optimizer: {name}: found the fields {', '.join(map(str, fields)) or 'none'}")
+        for field, value in fields.items():
             shape = () if field == "step" else weights[name].shape
             _check_tensor(value, torch.float32, shape, what=f"optimizer: {name}: {field}")
 

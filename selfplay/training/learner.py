@@ -26,8 +26,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from selfplay.machine import keep_memory
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
+from selfplay.training.adamw import AdamW
 from selfplay.training.loss import entropies, outcome_losses, policy_losses
-from selfplay.training.optimizer import AdamW
+from selfplay.training.muon import Muon
 from selfplay.training.parallel_plan import ParallelPlan, group_sizes
 from selfplay.training.step import LossSums, TrainingState
 
@@ -80,7 +81,10 @@ class Learner:
         self.network.train()
         self._average: dict[str, Tensor] = {}
         self._statistics = BatchStatistics(network)
-        self._optimizer = AdamW(dict(network.named_parameters()), weight_decay=settings.weight_decay)
+        hidden = hidden_weights(network) if settings.muon_learning_rate else {}
+        others = {name: parameter for name, parameter in network.named_parameters() if name not in hidden}
+        self._muon = Muon(hidden, weight_decay=settings.muon_weight_decay)
+        self._adamw = AdamW(others, weight_decay=settings.weight_decay)
 
     def load(self, state: TrainingState) -> None:
         """Take over the parts of a state that this network has."""
@@ -91,7 +95,8 @@ class Learner:
         moving = [name for name, tensor in self._tensors.items() if tensor.is_floating_point()]
         self._averages = [self._average[name] for name in moving]
         self._averaged = [self._tensors[name] for name in moving]
-        self._optimizer.load(state.optimizer)
+        self._muon.load(state.optimizer)
+        self._adamw.load(state.optimizer)
         self.steps = state.steps
 
     def state(self) -> TrainingState:
@@ -99,7 +104,7 @@ class Learner:
         return TrainingState(
             {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()},
             {name: tensor.cpu().clone() for name, tensor in self._average.items()},
-            self._optimizer.state(),
+            {**self._muon.state(), **self._adamw.state()},
             self.steps,
         )
 
@@ -144,7 +149,7 @@ class Learner:
 
     def abandon(self) -> None:
         """The step is not taken: forget its gradients and statistics."""
-        self._optimizer.zero_grad()
+        self.network.zero_grad()
         self._statistics.abandon()
 
     def apply(self, groups: int, sum_statistics: Sum | None = None, sum_norms: Sum | None = None) -> bool:
@@ -161,8 +166,10 @@ class Learner:
             self.abandon()
             return False
         self._statistics.finish(groups, sum_statistics)
-        self._optimizer.step(step_size(self._settings, self.steps))
-        self._optimizer.zero_grad()
+        share = step_share(self._settings, self.steps)
+        self._muon.step(share * self._settings.muon_learning_rate)
+        self._adamw.step(share * self._settings.learning_rate)
+        self.network.zero_grad()
         self.steps += 1
         self._move_average()
         return True
@@ -191,12 +198,17 @@ class Learner:
                 average.copy_(self._tensors[name])
 
 
-def step_size(settings: TrainingSettings, steps: int) -> float:
-    """AdamW's step size after so many steps: it falls with their root (Karras et al. 2024, "Analyzing and Improving the
+def hidden_weights(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights of the residual blocks' convolutions, by name: what Muon moves."""
+    return {name: each for name, each in network.named_parameters() if name.startswith("tower.") and each.ndim > 1}
+
+
+def step_share(settings: TrainingSettings, steps: int) -> float:
+    """Of the step sizes, after so many steps: it falls with their root (Karras et al. 2024, "Analyzing and Improving the
     Training Dynamics of Diffusion Models", 2.4), whatever the length of the run."""
     if settings.constant_steps == 0 or steps <= settings.constant_steps:
-        return settings.learning_rate
-    return settings.learning_rate * math.sqrt(settings.constant_steps / steps)
+        return 1.0
+    return math.sqrt(settings.constant_steps / steps)
 
 
 def average_decay(settings: TrainingSettings, steps: int) -> float:

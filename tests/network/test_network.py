@@ -246,12 +246,14 @@ def test_damaged_checkpoints_are_refused(saved, damage, message):
 def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
     _, path = saved
     table = torch.load(path, weights_only=True)
+    kept = {name: {"momentum": torch.ones(tensor.shape)} for name, tensor in table["weights"].items()}
     for change, message in [
         ({"format": "other"}, "not a model that selfplay wrote"),
         ({"version": 4}, "format version 4, this program reads 1 to 3"),
         ({"steps": 99}, "does not match its checksum"),
-        ({"optimizer": {name: {"step": torch.ones(())} for name in table["weights"]}}, "does not match its checksum"),
-        ({"optimizer": {"x": {"step": torch.ones(())}}}, "unknown parameter x"),
+        ({"optimizer": kept}, "does not match its checksum"),
+        ({"optimizer": {"x": {"momentum": torch.ones(())}}}, "unknown parameter x"),
+        ({"optimizer": {name: {"step": torch.ones(())} for name in kept}}, "found the fields step"),
         (
             {"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}},
             "the file was changed",
@@ -350,7 +352,8 @@ def test_models_of_version_1_are_read(saved, tmp_path):
     del table["trained"], table["checksum"]
     first = next(iter(checkpoint.weights))
     moment = torch.ones_like(checkpoint.weights[first])
-    table |= {"version": 1, "optimizer": {"state": {0: {"exp_avg": moment}}, "param_groups": [{"lr": 0.1}]}}
+    kept = {"exp_avg": moment, "exp_avg_sq": moment, "step": torch.tensor(3.0)}
+    table |= {"version": 1, "optimizer": {"state": {0: kept}, "param_groups": [{"lr": 0.1}]}}
     torch.save(table, tmp_path / "old.pt")
     read = load_checkpoint(tmp_path / "old.pt")
     assert read.trained == {}

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from selfplay.settings import TrainingSettings
-from selfplay.training.learner import average_decay, step_size
-from selfplay.training.optimizer import AdamW
+from selfplay.training.learner import average_decay, step_share
+from selfplay.training.adamw import AdamW
 
 STEP_SIZE, WEIGHT_DECAY = 0.01, 0.1
 
@@ -26,7 +26,7 @@ def learn(network, optimizer, steps):
         torch.manual_seed(step)
         network(torch.randn(5, 3, 4, 4)).square().sum().backward()
         optimizer.step(STEP_SIZE) if isinstance(optimizer, AdamW) else optimizer.step()
-        optimizer.zero_grad()
+        network.zero_grad()
 
 
 def of(network):
@@ -70,10 +70,10 @@ def test_parameters_without_gradients_stay(network):
     assert set(optimizer.state()) == {"0.weight", "0.bias"}
 
 
-def test_the_step_size_falls_with_the_root_of_the_steps():
-    falling = TrainingSettings(learning_rate=0.01, constant_steps=100)
-    assert [step_size(falling, steps) for steps in (0, 100, 400, 10_000)] == [0.01, 0.01, 0.005, 0.001]
-    assert step_size(TrainingSettings(learning_rate=0.01), 10_000) == 0.01
+def test_step_sizes_fall_with_the_root_of_the_steps():
+    falling = TrainingSettings(constant_steps=100)
+    assert [step_share(falling, steps) for steps in (0, 100, 400, 10_000)] == [1.0, 1.0, 0.5, 0.1]
+    assert step_share(TrainingSettings(), 10_000) == 1.0
 
 
 def test_the_average_reaches_back_a_share_of_all_steps_where_that_is_further():

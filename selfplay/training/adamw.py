@@ -62,11 +62,6 @@ class AdamW:
             maximize=False,
         )
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for parameter in self._parameters.values():
-            parameter.grad = None
-
     def state(self) -> dict[str, dict[str, Tensor]]:
         """A copy on the CPU: name of a parameter -> its `Moments`, by field; nothing of one that has not moved yet."""
         return {
@@ -75,10 +70,10 @@ class AdamW:
         }
 
     def load(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Copy what a state says of these parameters; it may tell of others too."""
+        """Copy what a state says of these parameters; it may tell of others too, and of what `Muon` kept of these."""
         self._moments = {}
         for name, parameter in self._parameters.items():
-            if name in state:
+            if state.get(name, {}).keys() >= set(Moments._fields):
                 self._moments[name] = moments = _no_moments(parameter)
                 for field, tensor in moments._asdict().items():
                     tensor.copy_(state[name][field])
