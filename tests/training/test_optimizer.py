@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from selfplay.settings import TrainingSettings
-from selfplay.training.learner import average_decay, step_share
 from selfplay.training.adamw import AdamW
+from selfplay.training.learner import average_decay, step_share
 
 STEP_SIZE, WEIGHT_DECAY = 0.01, 0.1
 
