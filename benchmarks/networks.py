@@ -6,9 +6,9 @@
     python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --optimizers --average
 
 Takes the newest window of a run of Connect Four, and trains each network from nothing on it for so many minutes on all
-cores, with a step size that falls to nothing along a cosine; with `--average`, as a run does that does not know its end:
-with one step size, and judged is the moving average of the weights. With `--optimizers` the same network is trained in
-several ways instead. Then: mistakes of the bare policy and squared error of the
+cores, with a step size that falls to nothing along a cosine; with `--average`, as runs do, which know no end: with one
+step size, and the moving average of the weights is judged. With `--optimizers` the same network is trained in several
+ways instead. Then: mistakes of the bare policy and squared error of the
 values, means over the six public test sets (see connect4_strength.py), samples/s in training and forward passes/s in
 play (64 positions at once, one core, ONNX Runtime in 8 and in 32 bits).
 """
@@ -270,12 +270,8 @@ def main() -> None:
     parser.add_argument("--positions", type=Path, required=True, help="folder of the test sets")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, each (default 3)")
     parser.add_argument("--only", nargs="+", choices=sorted(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
-    parser.add_argument(
-        "--optimizers", action="store_true", help=f"in its place: one network, by {', '.join(OPTIMIZERS)}"
-    )
-    parser.add_argument(
-        "--average", action="store_true", help="one step size, and the average of the weights is judged"
-    )
+    parser.add_argument("--optimizers", action="store_true", help=f"one network by {', '.join(OPTIMIZERS)}")
+    parser.add_argument("--average", action="store_true", help="one step size; judge the moving average of the weights")
     arguments = parser.parse_args()
     torch.set_num_threads(usable_cores())
     layout = RunLayout(arguments.data)
@@ -286,13 +282,9 @@ def main() -> None:
     for name in OPTIMIZERS if arguments.optimizers else arguments.only or NETWORKS:
         found[name] = learnt(name, games, rules, sets, arguments)
         console.print(table_of(found))
-    about = {
-        "round": games.round,
-        "window": games.positions,
-        "minutes": arguments.minutes,
-        "average": arguments.average,
-    }
-    json.dump({"machine": facts(), **about, "networks": found}, sys.stdout, indent=1)
+    about = {"round": games.round, "window": games.positions}
+    how = {"minutes": arguments.minutes, "average": arguments.average}
+    json.dump({"machine": facts(), **about, **how, "networks": found}, sys.stdout, indent=1)
     print()
 
 

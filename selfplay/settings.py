@@ -220,8 +220,8 @@ class TrainingSettings(Group, frozen=True):
     muon_learning_rate: Annotated[
         float,
         Meta(
-            description="step size of Muon (Jordan et al. 2024) for the weights of the residual blocks; 0 = AdamW moves "
-            "them too",
+            description="step size of Muon (Jordan et al. 2024) for the weights of the residual blocks; 0 = AdamW "
+            "moves them too",
             ge=0,
             le=1,
         ),

@@ -204,8 +204,8 @@ def hidden_weights(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def step_share(settings: TrainingSettings, steps: int) -> float:
-    """Of the step sizes, after so many steps: it falls with their root (Karras et al. 2024, "Analyzing and Improving the
-    Training Dynamics of Diffusion Models", 2.4), whatever the length of the run."""
+    """What is left of the step sizes after so many steps: it falls with their root, whatever the length of the run
+    (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", 2.4)."""
     if settings.constant_steps == 0 or steps <= settings.constant_steps:
         return 1.0
     return math.sqrt(settings.constant_steps / steps)

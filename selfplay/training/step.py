@@ -16,9 +16,7 @@ class TrainingState(NamedTuple):
 
     weights: Tensors
     average: Tensors  # the moving average of the weights, which plays
-    optimizer: dict[
-        str, dict[str, Any]
-    ]  # name of a parameter -> what AdamW or Muon keeps of it; empty before the first step
+    optimizer: dict[str, dict[str, Any]]  # name of a parameter -> what its optimizer keeps; empty before the first step
     steps: int
 
 

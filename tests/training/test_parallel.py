@@ -123,6 +123,23 @@ def test_a_step_on_ranks_equals_the_serial_step(connect4, shared, mode, ranks):
         assert_close(serial.checkpoint(round_number=1), parallel.checkpoint(round_number=1))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "ranks"), [("data", 2), ("pipeline", 3)])
+def test_steps_of_muon_on_ranks_equal_the_serial_ones(connect4, settings, mode, ranks):
+    muon = msgspec.structs.replace(settings.training, muon_learning_rate=0.02)
+    trained = []
+    for how in (("serial", 1), (mode, ranks)):
+        trainer = trainer_of(connect4, msgspec.structs.replace(settings, training=muon), *how)
+        trainer.load(untrained(connect4.info, trainer._start.settings))
+        train(trainer, batches_of(connect4, 3))
+        trained.append(trainer.checkpoint(round_number=1))
+        trainer.shutdown()
+    serial, parallel = trained
+    assert serial.optimizer.keys() == parallel.optimizer.keys()
+    for name, tensor in serial.weights.items():
+        torch.testing.assert_close(parallel.weights[name], tensor, rtol=1e-3, atol=1e-3, msg=name)
+
+
 def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(connect4, settings):
     """With one group the step is that of plain torch: batch normalisation over the batch, AdamW, clipped gradients."""
     whole = msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, micro_batch=BATCH))
