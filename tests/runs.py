@@ -93,7 +93,17 @@ def wait_for(condition, seconds=60):
 
 
 def children_of(pid):
-    return [int(line) for line in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Those that run their own program by now: until a new one does, its parent stands still, and signals hit both."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if _command_line(child) not in (b"", _command_line(pid))]
+
+
+def _command_line(pid):
+    """Empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 # --- inside this process ---------------------------------------------------------------------------------------
