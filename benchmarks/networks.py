@@ -8,9 +8,9 @@
 Takes the newest window of a run of Connect Four, and trains each network from nothing on it for so many minutes on all
 cores, with a step size that falls to nothing along a cosine; with `--average`, as runs do, which know no end: with one
 step size, and the moving average of the weights is judged. With `--optimizers` the same network is trained in several
-ways instead. Then: mistakes of the bare policy and squared error of the
-values, means over the six public test sets (see connect4_strength.py), samples/s in training and forward passes/s in
-play (64 positions at once, one core, ONNX Runtime in 8 and in 32 bits).
+ways instead. Then: mistakes of the bare policy and squared error of the values, means over the six public test sets
+(see connect4_strength.py), samples/s in training and forward passes/s in play (64 positions at once, one core, ONNX
+Runtime in 8 and in 32 bits).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ from selfplay.training.muon import Muon
 
 SPEED_STEPS = 12  # that tell how many fit into the time; the first of them warm up
 PLAY_BATCH = 64
-AVERAGE_DECAY = 0.997  # of the weights, as in the preset of half an hour
+STEP_SIZE = 0.004  # AdamW's
+AVERAGED = TrainingSettings(average_decay=0.997)  # as in the preset of half an hour
 console = Console(stderr=True, width=120)
 
 
@@ -120,13 +121,12 @@ NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
 class Optimizer(NamedTuple):
     """How a network's weights are moved."""
 
-    step_size: float = 0.004  # AdamW's
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-4  # AdamW's
     muon: float = 0.0  # step size of Muon for the weights of the blocks; 0 = AdamW moves them too
     muon_decay: float = 0.0
 
 
-OPTIMIZED = {"block": "bottleneck", "blocks": 6, "channels": 64}
+OPTIMIZED = "6 x 64 bottleneck"  # the network that they move
 OPTIMIZERS = {
     "AdamW": Optimizer(),
     "AdamW, weight decay 0.5": Optimizer(weight_decay=0.5),
@@ -154,7 +154,7 @@ class Games:
 
 def learnt(name: str, games: Games, rules: Rules, sets: list[PositionSet], arguments: argparse.Namespace) -> Any:
     """What became of a network, and what it costs."""
-    kind, sizes = (ResNet, OPTIMIZED) if arguments.optimizers else NETWORKS[name]
+    kind, sizes = NETWORKS[OPTIMIZED if arguments.optimizers else name]
     optimizer = OPTIMIZERS[name] if arguments.optimizers else Optimizer()
     shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
 
@@ -194,7 +194,7 @@ def fit(
         network.zero_grad()
         losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
         share = 1.0 if is_averaged else (1 + math.cos(math.pi * step / steps)) / 2
-        adamw.step(share * optimizer.step_size)
+        adamw.step(share * STEP_SIZE)
         muon.step(share * optimizer.muon)
         if average is not None:
             average.update_parameters(network)
@@ -208,8 +208,7 @@ def fit(
 @torch.no_grad()
 def moved(averages: Any, current: Any, count: Any) -> None:
     """The moving average of a run's training, a step further."""
-    settings = TrainingSettings(average_decay=AVERAGE_DECAY)
-    get_ema_multi_avg_fn(average_decay(settings, int(count)))(averages, current, count)  # type: ignore[no-untyped-call]  # stub gap
+    get_ema_multi_avg_fn(average_decay(AVERAGED, int(count)))(averages, current, count)  # type: ignore[no-untyped-call]  # stub gap
 
 
 def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, float]:
@@ -273,6 +272,8 @@ def main() -> None:
     parser.add_argument("--optimizers", action="store_true", help=f"one network by {', '.join(OPTIMIZERS)}")
     parser.add_argument("--average", action="store_true", help="one step size; judge the moving average of the weights")
     arguments = parser.parse_args()
+    if arguments.optimizers and arguments.only:
+        parser.error(f"--optimizers trains {OPTIMIZED} alone: leave --only out")
     torch.set_num_threads(usable_cores())
     layout = RunLayout(arguments.data)
     settings = settings_of_run(layout.settings)

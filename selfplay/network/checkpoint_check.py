@@ -55,7 +55,8 @@ def check_optimizer(optimizer: object, weights: Mapping[str, Tensor]) -> None:
         if name not in weights:
             raise ValueError(f"optimizer: unknown parameter {name}")
         if _table(fields, f"optimizer: {name}").keys() not in _KEPT:
-            raise ValueError(f"optimizer: {name}: found the fields {', '.join(map(str, fields)) or 'none'}")
+            found, expected = sorted(map(str, fields)), [sorted(kept) for kept in _KEPT]
+            raise ValueError(f"optimizer: {name}: found the fields {found}, expected one of {expected}")
         for field, value in fields.items():
             shape = () if field == "step" else weights[name].shape
             _check_tensor(value, torch.float32, shape, what=f"optimizer: {name}: {field}")

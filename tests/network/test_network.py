@@ -253,7 +253,10 @@ def test_foreign_and_changed_checkpoints_are_refused(saved, tmp_path):
         ({"steps": 99}, "does not match its checksum"),
         ({"optimizer": kept}, "does not match its checksum"),
         ({"optimizer": {"x": {"momentum": torch.ones(())}}}, "unknown parameter x"),
-        ({"optimizer": {name: {"step": torch.ones(())} for name in kept}}, "found the fields step"),
+        (
+            {"optimizer": {name: {"step": torch.ones(())} for name in kept}},
+            r"found the fields \['step'\], expected one of",
+        ),
         (
             {"weights": {name: tensor + 1 for name, tensor in table["weights"].items()}},
             "the file was changed",

@@ -18,24 +18,17 @@ from selfplay.training.train import Trainer
 STEP_SIZE, WEIGHT_DECAY = 0.02, 0.1
 
 
-def hidden_names(block):
-    network = ResNet(NetworkShape(3, (4, 4), 5, NetworkSettings(blocks=1, channels=8, block=block)))
-    return set(hidden_weights(network))
+def learn(parameters, optimizer, numbers):
+    """Steps whose gradients depend on their number."""
+    for number in numbers:
+        give_gradients(parameters, number)
+        optimizer.step(STEP_SIZE)
 
 
-def learn(parameters, steps, first=0):
-    """Gradients that depend on the number of the step, and steps of torch's or ours."""
-    optimizer = Muon(parameters, weight_decay=WEIGHT_DECAY)
-    for number in range(first, first + steps):
-        move(parameters, optimizer, number)
-    return optimizer
-
-
-def move(parameters, optimizer, number):
+def give_gradients(parameters, number):
     generator = torch.Generator().manual_seed(number)
     for parameter in parameters.values():
         parameter.grad = torch.randn(parameter.shape, generator=generator)
-    optimizer.step(STEP_SIZE) if isinstance(optimizer, Muon) else optimizer.step()
 
 
 def fresh():
@@ -67,9 +60,9 @@ def test_steps_are_those_of_torch():
     start, ours, theirs = fresh(), fresh(), fresh()
     flat = {name: nn.Parameter(each.detach().flatten(1).clone()) for name, each in theirs.items()}
     optimizer = torch.optim.Muon(flat.values(), lr=STEP_SIZE, weight_decay=WEIGHT_DECAY)
-    learn(ours, 5)
+    learn(ours, Muon(ours, weight_decay=WEIGHT_DECAY), range(5))
     for number in range(5):
-        move(theirs, _Nothing(), number)
+        give_gradients(theirs, number)
         for name, parameter in flat.items():
             parameter.grad = theirs[name].grad.flatten(1)
         optimizer.step()
@@ -78,21 +71,16 @@ def test_steps_are_those_of_torch():
         assert (parameter.flatten(1) - flat[name]).norm() < 0.02 * moved, name
 
 
-class _Nothing:
-    def step(self):
-        pass
-
-
 def test_a_state_goes_on_in_the_same_bits_however_it_lies_in_memory():
     parameters = fresh()
-    optimizer = learn(parameters, 3)
+    optimizer = Muon(parameters, weight_decay=WEIGHT_DECAY)
+    learn(parameters, optimizer, range(3))
     state = {name: {field: t.contiguous() for field, t in kept.items()} for name, kept in optimizer.state().items()}
     middle = {name: nn.Parameter(each.detach().clone()) for name, each in parameters.items()}
     again = Muon(middle, weight_decay=WEIGHT_DECAY)
     again.load({**state, "a layer of another rank": {}})
-    for number in (3, 4):
-        move(parameters, optimizer, number)
-        move(middle, again, number)
+    learn(parameters, optimizer, (3, 4))
+    learn(middle, again, (3, 4))
     assert all(torch.equal(each, middle[name]) for name, each in parameters.items())
 
 
@@ -109,7 +97,7 @@ def test_parameters_without_gradients_stay():
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_it_moves_the_convolutions_of_blocks_alone(block):
-    names = hidden_names(block)
+    names = set(hidden_weights(ResNet(NetworkShape(3, (4, 4), 5, NetworkSettings(blocks=1, channels=8, block=block)))))
     assert names == {f"tower.0.{layer}.0.weight" for layer in ("first", "second", "third", "fourth")[: len(names)]}
     assert len(names) == {"basic": 2, "bottleneck": 4}[block]
 
