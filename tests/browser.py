@@ -16,6 +16,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+# What Chromium says of a page whose server has gone: to a new connection, and to one that was open.
+SERVER_HAS_ENDED = ("net::ERR_CONNECTION_REFUSED", "WebSocket is already in CLOSING or CLOSED state")
 MISSING = f"NO BROWSER: the pages are NOT tested; install one of {', '.join(NAMES)} (Debian: apt install chromium)"
 
 
@@ -49,8 +51,8 @@ class Watched:
         page.on("request", lambda request: self._request(page, request.url))
 
     def _console(self, message):
-        if "net::ERR_CONNECTION_REFUSED" in message.text:
-            return  # the test's server has ended before the page: tests that need it look at what it shows
+        if any(each in message.text for each in SERVER_HAS_ENDED):
+            return  # before the page has: tests that need the server look at what the page shows
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
 

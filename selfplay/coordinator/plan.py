@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from selfplay.samples.batch_file import GAMES_PER_FILE
 from selfplay.settings import EvaluationSettings
 
+LEAST_GAMES = 5  # of a task: the network's passes get small, and files many
 LEAST_STRAGGLING_SECONDS = 4.0  # shorter than this nobody is called slow
 
 
@@ -96,11 +97,16 @@ def next_step(facts: Facts, *, rounds: int) -> Step:
 def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> range:
     """The games that the next free worker gets: a run of numbers from the front of `pending` (rising).
 
-    Small rounds are split evenly at once; of large ones each task takes half an even share of what is left, so
-    that all workers finish at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987).
+    Of many games half an even share of what is left, of fewer a whole one, so that all workers finish at about the
+    same time (guided self-scheduling, Polychronopoulos and Kuck 1987).
+
+    Args:
+        pending: games that nobody is at.
+        workers: all that play, the busy ones too: they come for what is left as well.
+        games_in_parallel: that a worker plays side by side; half a share is at least two such sets.
     """
     share = -(-len(pending) // workers)
-    size = min(share, max(2 * games_in_parallel, -(-share // 2)))
+    size = max(LEAST_GAMES, min(share, max(2 * games_in_parallel, -(-share // 2))))
     end = 1
     while end < min(size, len(pending)) and pending[end] == pending[0] + end:
         end += 1

@@ -40,8 +40,7 @@ def play_contest(
         for name in names:
             supervisor.start(name, REFEREE_SERVICE, {"game": game})
         while len(results) < contest.items:
-            idle = [name for name in names if name not in at_work and supervisor.is_up(name)]
-            _hand_out(contest, engine, idle, at_work, results)
+            _hand_out(contest, engine, {name: supervisor.is_up(name) for name in names}, at_work, results)
             for item in engine.poll(POLL_SECONDS):
                 if isinstance(item, Ended):
                     supervisor.note_death(item, supervisor.describe(item))
@@ -60,15 +59,17 @@ def play_contest(
 
 
 def _hand_out(
-    contest: Contest, engine: Engine, idle: list[str], at_work: dict[str, range], results: dict[int, Result]
+    contest: Contest, engine: Engine, workers: dict[str, bool], at_work: dict[str, range], results: dict[int, Result]
 ) -> None:
-    """Give those who are idle the first items that nobody is at."""
+    """Give those of the workers who are up and idle the first items that nobody is at."""
     taken = {item for items in at_work.values() for item in items}
     pending = [item for item in range(contest.items) if item not in results and item not in taken]
-    for place, name in enumerate(idle[: len(pending)]):
+    for name, is_up in workers.items():
         if not pending:
-            break
-        task = next_task(pending, workers=len(idle) - place, games_in_parallel=SIDE_BY_SIDE // 2)
+            return
+        if not is_up or name in at_work:
+            continue
+        task = next_task(pending, workers=len(workers), games_in_parallel=SIDE_BY_SIDE // 2)
         del pending[: len(task)]
         at_work[name] = task
         engine.send(name, {"contest": msgspec.to_builtins(contest), "first_game": task.start, "num_games": len(task)})

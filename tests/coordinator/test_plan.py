@@ -88,6 +88,12 @@ def test_small_rounds_are_split_evenly_and_large_ones_in_shrinking_tasks():
         del left[: len(task)]
     assert sizes[0] == 1250
     assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-2] == 5, "at least so many at a time, so that passes of the network stay large"
+
+
+def test_a_worker_that_is_free_before_the_others_leaves_them_their_share():
+    assert len(next_task(list(range(300)), workers=4, games_in_parallel=64)) == 75
+    assert len(next_task(list(range(1_000)), workers=4, games_in_parallel=64)) == 128
 
 
 def test_a_task_that_takes_twice_as_long_as_the_slowest_finished_one_is_straggling():
