@@ -99,7 +99,8 @@ class BatchCollector:
     """Reads each batch file once.
 
     Args:
-        list_files: names batch files, in a fixed order; over its calls each one that there is, once or more often.
+        list_files: names batch files, in a fixed order; over its calls each one that there is, once or more often, and
+            again one that took another's place.
         identity: what they must agree with.
         known: files that need not be read again, as long as they are as they were.
     """
@@ -118,11 +119,12 @@ class BatchCollector:
         self._found: Counter[int] = Counter()  # games that are there, by round
         self._seen: set[Path] = set()
         self._coming: dict[Path, None] = {}  # to be looked into
+        self._again: list[Path] = []  # files that could not be used: where nobody moves them, they may be whole now
         self._waiting: dict[Path, int] = {}  # files that came without the model they were played with -> their round
 
     def sweep(self) -> Sweep:
-        """Take in what is new. Files that were rejected count as unseen, so that a replayed one is read again; those
-        whose model is not there wait for it, since a lost model is trained again to the same bytes.
+        """Take in what is new. Files that were rejected are looked into again, as long as they are there; those whose
+        model is not there wait for it, since a lost model is trained again to the same bytes.
 
         Raises what `player_of_round` raises; nothing counts as taken in then.
         """
@@ -155,8 +157,9 @@ class BatchCollector:
         """Note files to look into: unseen ones, and those that waited for a model that is there now."""
         there = {number for number in set(self._waiting.values()) if self._identity.player_of_round(number) is not None}
         self._coming |= {path: None for path, number in self._waiting.items() if number in there}
-        new = (path for path in self._list_files() if path not in self._seen and path not in self._waiting)
-        self._coming |= dict.fromkeys(new)
+        listed = (*self._again, *self._list_files())
+        self._coming |= dict.fromkeys(path for path in listed if path not in self._seen and path not in self._waiting)
+        self._again = []
 
     def _take_in(self, path: Path, sweep: Sweep) -> None:
         self._waiting.pop(path, None)
@@ -174,6 +177,7 @@ class BatchCollector:
             return
         except BatchError as error:
             sweep.rejected.append(Rejected(path, str(error).removeprefix(f"{path}: ")))
+            self._again.append(path)
             return
         self._seen.add(path)
         new = [game for game in games if self._is_new(game)]

@@ -8,6 +8,7 @@ H × W board, A actions, S symmetries.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -81,25 +82,28 @@ class TrainingDataPool:
         self._landed: dict[GameId, Positions] = {}  # since the last window
         self._places: dict[GameId, _Place] = {}  # of the games before, in order of their numbers
         self._positions: Positions | None = None  # of these games
-        self._lengths: dict[GameId, int] = {}  # positions of every game there is
-        self._plies: dict[GameId, npt.NDArray[np.uint16]] = {}  # plies before each of them
+        self._lengths: defaultdict[int, dict[int, int]] = defaultdict(dict)  # round -> number of a game -> positions
+        self._plies: dict[GameId, npt.NDArray[np.uint16]] = {}  # of games that were read: plies before each position
         self._boards, self._actions = tables(identity.rules.info.symmetries)
 
     def collect(self) -> int:
         """Take in new batch files; the number of new games. Files that cannot be used are left where they are."""
-        before = len(self._lengths)
+        found = 0
         for sweep in self._collector.sweeps():
             for game in sweep.games:
                 self._land(game)
-            self._lengths |= {id: positions for id, (_, positions) in sweep.known.items()}
-            self._files |= {id: path for id, (path, _) in sweep.known.items()}
-        return len(self._lengths) - before
+            for (number, game_number), (path, positions) in sweep.known.items():
+                self._lengths[number][game_number] = positions
+                self._files[number, game_number] = path
+            found += len(sweep.games) + len(sweep.known)
+        return found
 
     def _land(self, game: CheckedGame) -> None:
         """Hold a game's positions."""
         self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
         self._plies[game.id] = plies_to_learn(game.record).astype(np.uint16)
-        self._lengths[game.id] = len(self._plies[game.id])
+        number, game_number = game.id
+        self._lengths[number][game_number] = len(self._plies[game.id])
 
     def _read(self, games: list[GameId]) -> None:
         """Read those of the games that were not needed before. Raises `BatchError` for a file that has changed."""
@@ -128,28 +132,38 @@ class TrainingDataPool:
                 f"round {round_number} cannot be trained: {len(missing)} games are missing, the first is game "
                 f"{missing[0][1]} of round {missing[0][0]}; start the run again and they are played"
             )
-        ids = sorted(game for game in self._lengths if game[0] <= round_number)
-        lengths = [self._lengths[game] for game in ids]
-        total = sum(lengths)
-        first = newest_games(lengths, window_size(total, self._settings))
-        chosen = ids[first:]
+        total = sum(sum(self._lengths[number].values()) for number in range(1, round_number + 1))
+        chosen = self._newest(round_number, positions=window_size(total, self._settings))
         self._read([game for game in chosen if game not in self._places and game not in self._landed])
         if any(game not in self._places and game not in self._landed for game in chosen):  # an older round, let go
             self._collector = BatchCollector(self._listing(), self._identity, known=self._known())
             self._landed, self._places, self._files = {}, {}, {}
             self.collect()
             return self.window(round_number)
-        new = sum(length for game, length in zip(ids, lengths, strict=True) if game[0] == round_number)
-        positions = self._keep_from(chosen)
+        new = sum(self._lengths[round_number].values())
+        positions, plies = self._keep_from(chosen), [self._plies[game] for game in chosen]
         weight = position_weights(
             self._settings,
-            games=np.repeat(np.arange(len(chosen)), lengths[first:]),
-            plies=np.concatenate([self._plies[game] for game in chosen]),
+            games=np.repeat(np.arange(len(chosen)), [len(each) for each in plies]),
+            plies=np.concatenate(plies),
             outcomes=positions.outcome,
         )
         if self._settings.duplicates != 1.0:
             positions, weight = self._merged(positions, weight)
         return Window(positions, np.cumsum(positions.pairs, dtype=np.int64), weight, new, total)
+
+    def _newest(self, round_number: int, *, positions: int) -> list[GameId]:
+        """The newest games up to a round that have so many positions together, in order."""
+        first, gathered = round_number + 1, 0
+        while first > 1 and gathered < positions:
+            first -= 1
+            gathered += sum(self._lengths[first].values())
+        games = [
+            ((number, game), length)
+            for number in range(first, round_number + 1)
+            for game, length in sorted(self._lengths[number].items())
+        ]
+        return [id for id, _ in games[newest_games([length for _, length in games], positions) :]]
 
     def _keep_from(self, chosen: list[GameId]) -> Positions:
         """The positions of these games, which begin with the oldest to keep; older games are let go."""
@@ -162,6 +176,7 @@ class TrainingDataPool:
                 game: _Place(slice(*rows), slice(*pairs))
                 for game, rows, pairs in zip(kept, pairwise([0, *row_ends]), pairwise([0, *pair_ends]), strict=True)
             }
+            self._plies = {game: self._plies[game] for game in kept}
         last = self._places[chosen[-1]]
         return self._piece(_Place(slice(0, last.rows.stop), slice(0, last.pairs.stop)))
 

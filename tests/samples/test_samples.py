@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -14,6 +15,8 @@ from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.uniform import UniformEvaluator
 from selfplay.files import write_atomically
 from selfplay.games.symmetry import tables
+from selfplay.rundir.layout import RunLayout
+from selfplay.rundir.listing import NewBatches
 from selfplay.samples import batch_file
 from selfplay.samples.batch_file import (
     BatchHeader,
@@ -82,7 +85,7 @@ def changed(content, old, new):
 
 
 def collector_of(folder, rules, *player_of_round):
-    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules, *player_of_round))
+    return BatchCollector(NewBatches(RunLayout(folder)), identity_of(rules, *player_of_round))
 
 
 # --- the format --------------------------------------------------------------------------------------------------
@@ -371,6 +374,19 @@ def test_foreign_torn_and_newer_files_are_rejected_with_the_reason(folder, ticta
         assert message in reasons[name]
 
 
+def test_a_file_that_could_not_be_used_is_looked_into_again_though_it_is_listed_once(folder, tictactoe, games):
+    path = write(folder, tictactoe, games)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    collector = collector_of(folder, tictactoe)
+    assert [rejected.path for rejected in collector.sweep().rejected] == [path]
+    assert [rejected.path for rejected in collector.sweep().rejected] == [path], "for it is still there"
+    path.write_bytes(whole)
+    assert len(collector.sweep().games) == GAMES
+    path.write_bytes(whole[:100])
+    assert not collector.sweep().rejected, "its games are there"
+
+
 def test_a_game_that_differs_from_its_other_copy_is_rejected(folder, tictactoe, games):
     write(folder, tictactoe, games)
     forged = msgspec.structs.replace(games[0], values=[0.5] * len(games[0].values))
@@ -426,8 +442,8 @@ def test_the_window_takes_whole_games_from_the_newest_on():
 
 
 def pool_of(folder, rules, **settings):
-    listing = lambda: sorted(folder.glob("worker_*/batch_*.json"))  # noqa: E731
-    return TrainingDataPool(lambda: listing, identity_of(rules), TrainingSettings(**{"batch_size": 32, **settings}))
+    settings = TrainingSettings(**{"batch_size": 32, **settings})
+    return TrainingDataPool(partial(NewBatches, RunLayout(folder)), identity_of(rules), settings)
 
 
 def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_older_round(folder, tictactoe, games):
@@ -441,7 +457,8 @@ def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_olde
     second = pool.window(2)
     assert second.total_positions > first.total_positions
     assert len(pool._places) < 2 * GAMES
-    assert min(pool._places) > min(pool._lengths)
+    assert min(pool._places) > (1, 0)
+    assert pool._plies.keys() == pool._places.keys()
     again = pool.window(1)
     assert again.total_positions == first.total_positions
     for one, other in zip((*first.positions, first.weight), (*again.positions, again.weight), strict=True):
@@ -564,7 +581,7 @@ def index_of(folder, rules):
 
 
 def collector_with(known, folder, rules):
-    return BatchCollector(lambda: sorted(folder.glob("worker_*/batch_*.json")), identity_of(rules), known=known)
+    return BatchCollector(NewBatches(RunLayout(folder)), identity_of(rules), known=known)
 
 
 def test_a_known_file_is_not_read_and_one_that_has_changed_is(folder, tictactoe, games):
