@@ -1,5 +1,5 @@
-"""Batch files that are new: only folders that changed are listed again, and what was named is not named again, so that a
-look at a run with a million games and ten thousand workers costs little more than the new ones.
+"""Batch files that are new: only folders that changed are listed again, and what was named is not named again, so that
+a look at a run with a million games and ten thousand workers costs little more than the new ones.
 
 A file that takes the place of another, under its name, is another file, by the number that the disk gives it (inode).
 A folder's time of change is too coarse to show two changes at once, and the clock of a network disk need not be this
