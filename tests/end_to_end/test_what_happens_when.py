@@ -111,7 +111,7 @@ def test_a_worker_is_much_slower_than_the_others(calm, tmp_path, monkeypatch):
     engine = Stalling("worker_1", 3)
     card, lines = run(tmp_path, engine)
     assert card.fingerprint == calm
-    assert sum("an idle worker plays its last 12 too" in line for line in lines) == 1
+    assert sum("an idle worker plays its last 6 too" in line for line in lines) == 1
     assert engine.starts == ["trainer", "worker_0", "worker_1", "worker_1"], "let go once its games are there"
     events = kinds_of_events(tmp_path)
     assert "straggling" in events
