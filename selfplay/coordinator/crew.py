@@ -92,11 +92,12 @@ class Crew:
             return
         missing, under_way = list_missing(), self._under_way(number)
         pending = [game for game in missing if game not in under_way]
-        for worker in idle:
+        for place, worker in enumerate(idle):
             if pending:
                 settings = self._run.settings
                 parallel = settings.worker.games_side_by_side(settings.selfplay.device)
-                task = next_task(pending, workers=len(wanted), games_in_parallel=parallel)
+                takers = len(idle) - place
+                task = next_task(pending, workers=len(wanted), idle=takers, games_in_parallel=parallel)
                 del pending[: len(task)]
             elif (copy := self._copy_of_straggler(number, missing)) is not None:
                 task = copy

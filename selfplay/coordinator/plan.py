@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from selfplay.samples.batch_file import GAMES_PER_FILE
 from selfplay.settings import EvaluationSettings
 
-LEAST_GAMES = 5  # of a task: the network's passes get small, and files many
+LEAST_GAMES = 5  # of a task, if nobody stays idle for it: the network's passes get small, and files many
 LEAST_STRAGGLING_SECONDS = 4.0  # shorter than this nobody is called slow
 
 
@@ -94,7 +94,7 @@ def next_step(facts: Facts, *, rounds: int) -> Step:
     return Train(facts.open_round)
 
 
-def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> range:
+def next_task(pending: list[int], *, workers: int, idle: int, games_in_parallel: int) -> range:
     """The games that the next free worker gets: a run of numbers from the front of `pending` (rising).
 
     Of many games half an even share of what is left, of fewer a whole one, so that all workers finish at about the
@@ -103,10 +103,12 @@ def next_task(pending: list[int], *, workers: int, games_in_parallel: int) -> ra
     Args:
         pending: games that nobody is at.
         workers: all that play, the busy ones too: they come for what is left as well.
+        idle: those that get something now, this one among them: each is to get something.
         games_in_parallel: that a worker plays side by side; half a share is at least two such sets.
     """
     share = -(-len(pending) // workers)
-    size = max(LEAST_GAMES, min(share, max(2 * games_in_parallel, -(-share // 2))))
+    least = min(LEAST_GAMES, -(-len(pending) // idle))
+    size = max(least, min(share, max(2 * games_in_parallel, -(-share // 2))))
     end = 1
     while end < min(size, len(pending)) and pending[end] == pending[0] + end:
         end += 1

@@ -64,12 +64,12 @@ def _hand_out(
     """Give those of the workers who are up and idle the first items that nobody is at."""
     taken = {item for items in at_work.values() for item in items}
     pending = [item for item in range(contest.items) if item not in results and item not in taken]
-    for name, is_up in workers.items():
+    idle = [name for name, is_up in workers.items() if is_up and name not in at_work]
+    for place, name in enumerate(idle):
         if not pending:
             return
-        if not is_up or name in at_work:
-            continue
-        task = next_task(pending, workers=len(workers), games_in_parallel=SIDE_BY_SIDE // 2)
+        takers = len(idle) - place
+        task = next_task(pending, workers=len(workers), idle=takers, games_in_parallel=SIDE_BY_SIDE // 2)
         del pending[: len(task)]
         at_work[name] = task
         engine.send(name, {"contest": msgspec.to_builtins(contest), "first_game": task.start, "num_games": len(task)})

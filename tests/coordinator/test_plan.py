@@ -72,7 +72,7 @@ def test_rounds_are_evaluated_in_turn_and_at_the_end(number, settings, expected)
 def test_tasks_cover_all_pending_games_once(pending, workers, parallel):
     left, given_out = sorted(pending), []
     while left:
-        task = next_task(left, workers=workers, games_in_parallel=parallel)
+        task = next_task(left, workers=workers, idle=1, games_in_parallel=parallel)
         assert list(task) == left[: len(task)]
         given_out += task
         del left[: len(task)]
@@ -80,10 +80,10 @@ def test_tasks_cover_all_pending_games_once(pending, workers, parallel):
 
 
 def test_small_rounds_are_split_evenly_and_large_ones_in_shrinking_tasks():
-    assert len(next_task(list(range(100)), workers=4, games_in_parallel=64)) == 25
+    assert len(next_task(list(range(100)), workers=4, idle=4, games_in_parallel=64)) == 25
     sizes, left = [], list(range(10_000))
     while left:
-        task = next_task(left, workers=4, games_in_parallel=64)
+        task = next_task(left, workers=4, idle=1, games_in_parallel=64)
         sizes.append(len(task))
         del left[: len(task)]
     assert sizes[0] == 1250
@@ -92,8 +92,19 @@ def test_small_rounds_are_split_evenly_and_large_ones_in_shrinking_tasks():
 
 
 def test_a_worker_that_is_free_before_the_others_leaves_them_their_share():
-    assert len(next_task(list(range(300)), workers=4, games_in_parallel=64)) == 75
-    assert len(next_task(list(range(1_000)), workers=4, games_in_parallel=64)) == 128
+    assert len(next_task(list(range(300)), workers=4, idle=1, games_in_parallel=64)) == 75
+    assert len(next_task(list(range(1_000)), workers=4, idle=1, games_in_parallel=64)) == 128
+
+
+def test_few_games_go_to_as_many_workers_as_there_are_games():
+    sizes, left = [], list(range(100))
+    for idle in range(64, 0, -1):
+        if not left:
+            break
+        sizes.append(len(next_task(left, workers=64, idle=idle, games_in_parallel=64)))
+        del left[: sizes[-1]]
+    assert len(sizes) == 64
+    assert max(sizes) == 2
 
 
 def test_a_task_that_takes_twice_as_long_as_the_slowest_finished_one_is_straggling():
