@@ -70,5 +70,5 @@ class NewBatches:
         for name, folder in self._folders.items():
             path = f"{self._root}/{name}"
             if folder.may_have_changed(path, now):
-                found += [Path(path, name) for name in folder.new_files(path)]
+                found += [Path(path, file) for file in folder.new_files(path)]
         return found

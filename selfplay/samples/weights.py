@@ -30,7 +30,7 @@ def position_weights(settings: TrainingSettings, *, games: Ints, plies: Ints, ou
         (plies, settings.balance_phases),
         (outcomes.argmax(axis=1), settings.balance_outcomes),
     ):
-        if exponent > 0.0:  # counting kinds takes a tenth of a second with half a million positions
+        if exponent > 0.0:  # counting half a million kinds takes a while
             weights *= rarity(kinds) ** exponent
     normal: Floats = (weights / weights.mean()).astype(np.float32)
     return normal
