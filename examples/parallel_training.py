@@ -75,7 +75,7 @@ def dataset(positions: list[Solved]) -> Samples:
     outcome = np.eye(3, dtype=np.float32)[1 - values.max(axis=1)]
     planes, legal = (np.stack([getattr(position, name) for position in positions]) for name in ("planes", "legal"))
     policy = best / best.sum(axis=1, keepdims=True)
-    return Samples(planes, legal, policy, outcome, np.ones(len(positions), np.float32))
+    return Samples(planes, legal, policy, outcome, np.ones(len(positions), np.float32), planes[:, :0])
 
 
 def share_of_right_moves(checkpoint: Checkpoint, data: Samples) -> float:

@@ -53,6 +53,13 @@ class NetworkSettings(Group, frozen=True):
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
     value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
+    future: Annotated[
+        bool,
+        Meta(
+            description="a further head foretells the board at the end of the game, for training alone: what is to "
+            "become of every cell teaches the tower more than the outcome does; play pays nothing for it"
+        ),
+    ] = False
 
     def blocks_at(self, round_number: int) -> int:
         """Blocks that a network is to have which is trained in a round; 0 = untrained."""
@@ -239,6 +246,9 @@ class TrainingSettings(Group, frozen=True):
     ] = 1.0
     value_weight: Annotated[
         float, Meta(description="weight of the win/draw/loss loss against the policy loss", ge=0, le=100)
+    ] = 1.0
+    future_weight: Annotated[
+        float, Meta(description="likewise of the board at the end, where the network foretells it", ge=0, le=100)
     ] = 1.0
     average_decay: Annotated[
         float,

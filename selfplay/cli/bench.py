@@ -53,7 +53,7 @@ def training(
     )
     rules, console = load_rules(spec), Console(stderr=True, highlight=False)
     chosen = [parse_plan(text) for text in plans or _default_plans(settings.network.blocks)]
-    data = random_batches(rules, batch_size=settings.training.batch_size, count=batches)
+    data = random_batches(rules, batch_size=settings.training.batch_size, count=batches, future=settings.network.future)
     comparison = Comparison(rules, settings, chosen)
     for warning in comparison.warnings:
         console.print(f"warning: {warning}", soft_wrap=True)

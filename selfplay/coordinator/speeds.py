@@ -114,7 +114,8 @@ def _training_speed(settings: Settings, rules: Rules) -> float:
     plan: dict[str, object] = {"mode": training.mode, "ranks": training.ranks, "threads": training.threads}
     comparison = Comparison(rules, settings, [plan])
     try:
-        data = random_batches(rules, batch_size=training.batch_size, count=BATCHES)
+        future = settings.network.future
+        data = random_batches(rules, batch_size=training.batch_size, count=BATCHES, future=future)
         rows = [found for found in comparison.run(data, turns=TURNS) if not isinstance(found, str)][-1]
     finally:
         comparison.close()

@@ -17,6 +17,8 @@ def scalars(snapshot: Snapshot) -> Iterator[Scalar]:
     for event in snapshot.trained:
         for name in ("policy", "policy_floor", "value"):
             yield f"loss/{name}", getattr(event, name), event.round, event.time
+        if event.future:
+            yield "loss/future", event.future, event.round, event.time
         yield "training/seconds", event.seconds, event.round, event.time
         yield "training/samples_per_second", event.samples_per_second, event.round, event.time
         yield "training/window_positions", event.window, event.round, event.time

@@ -40,7 +40,7 @@ from selfplay.network.card import Count, ModelCard, sealed
 from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Ranges, measured_ranges
-from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, new_network
+from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, new_network, of_playing
 from selfplay.settings import NetworkSettings, Settings
 
 FORMAT = "selfplay-model"
@@ -132,7 +132,7 @@ def make_checkpoint(
         actions=info.num_actions,
         blocks=count_blocks(weights),
         channels=settings.network.channels,
-        parameters=sum(tensor.numel() for tensor in average.values() if tensor.is_floating_point()),
+        parameters=sum(tensor.numel() for tensor in of_playing(average).values() if tensor.is_floating_point()),
         precision="int8" if settings.selfplay.precision in ("int8", "auto") else "float32",
         block=settings.network.block,
     )
@@ -243,9 +243,9 @@ def _checked(table: dict[str, Any], path: Path) -> Checkpoint:
 
 
 def playing_network(checkpoint: Checkpoint) -> ResNet:
-    """The network with the averaged weights, ready to judge positions."""
-    network = ResNet(checkpoint.shape)
-    network.load_state_dict(checkpoint.average)
+    """The network with the averaged weights, ready to judge positions, without what training alone needs."""
+    network = ResNet(checkpoint.shape.playing)
+    network.load_state_dict(of_playing(checkpoint.average))
     return network.eval()
 
 

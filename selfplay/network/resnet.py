@@ -5,14 +5,17 @@ the three-way outcome head as in Leela Zero and KataGo; narrow blocks after He e
 image recognition", 4.1) and KataGo, whose networks have more than one 3 × 3 convolution between those of 1 × 1. Batch
 normalisation, because ONNX Runtime folds it into the convolutions and play pays nothing for it. Sums and ReLUs are made
 in place: backward passes need what went into a normalisation, not what came out, and training moves less memory.
+A head for training alone foretells the board at the end of the game: a target for every cell, as the owners of points
+are in KataGo (Wu 2019, "Accelerating Self-Play Learning in Go", 4.1), that any game has.
 Letters: n positions, P planes, H × W board, A actions, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -28,9 +31,20 @@ class NetworkShape:
     actions: int  # A
     settings: NetworkSettings
 
+    @property
+    def future_planes(self) -> int:
+        """Planes of the board at the end that are foretold: P or none."""
+        return self.planes if self.settings.future else 0
+
+    @property
+    def playing(self) -> NetworkShape:
+        """Without what training alone needs."""
+        return replace(self, settings=msgspec.structs.replace(self.settings, future=False))
+
 
 class ResNet(nn.Module):
-    """planes [n, P, H, W] -> (policy logits [n, A], outcome logits [n, 3]: win, draw, loss of the player to move)."""
+    """planes [n, P, H, W] -> (policy logits [n, A], outcome logits [n, 3]: win, draw, loss of the player to move), and
+    as a third, where the shape has them, logits [n, P, H, W] of the planes at the end of the game."""
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -51,10 +65,17 @@ class ResNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(settings.value_hidden, 3),
         )
+        if shape.future_planes:
+            self.future = nn.Conv2d(settings.channels, shape.future_planes, 1)
 
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def heads(self) -> list[nn.Module]:
+        """What makes an answer of the tower's features, in order of the answers."""
+        return [self.policy, self.outcome, *([self.future] if self.shape.future_planes else [])]
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, ...]:
         features = self.tower(self.stem(planes))
-        return self.policy(features), self.outcome(features)
+        return tuple(head(features) for head in self.heads)
 
 
 class Block(nn.Module):
@@ -128,6 +149,11 @@ def new_network(shape: NetworkShape, seed: int) -> ResNet:
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
     return network
+
+
+def of_playing(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a network's tensors that play."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("future.")}
 
 
 def count_blocks(names: Iterable[str]) -> int:

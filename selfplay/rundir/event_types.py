@@ -147,6 +147,7 @@ class Trained(Event, frozen=True):
     policy: Number  # mean losses over the round
     value: Number
     policy_floor: Number  # entropy of the targets: what the policy loss can reach
+    future: Number = 0.0  # of the board at the end, per cell; 0 = the network does not foretell it
     network: Text = ""  # its size: 6x64, or 6x64 bottleneck
     value_chance: Number = 0.0  # value loss of a network that knows nothing but the shares of results in the window
     steps: Count = 0

@@ -2,8 +2,8 @@
 
 Games count in order of (round, number), whatever file or worker they came from: what is drawn is a function of the
 games, the settings and the generator. Games that the window has left behind are let go; only their lengths stay. What
-is held is small (`positions.py`); planes and masks are made when they are drawn. Letters: n positions, P planes,
-H × W board, A actions, S symmetries.
+is held is small (`positions.py`); planes and masks are made when they are drawn. Letters: n positions, P planes, F of
+the board at the end of the game, which are P or none, H × W board, A actions, S symmetries.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Samples(NamedTuple):
     policy: npt.NDArray[np.float32]  # [n, A] target probabilities
     outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
     weight: npt.NDArray[np.float32]  # [n] how much each counts, 1 on average over the window
+    future: npt.NDArray[np.float32]  # [n, F, H, W] the planes of the game's last position with the same player to move
 
 
 class Window(NamedTuple):
@@ -63,6 +64,7 @@ class TrainingDataPool:
         identity: what they must agree with.
         settings: size of the replay window.
         known: gives files that need not be read before the window needs them.
+        future: whether samples hold the board at the end.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class TrainingDataPool:
         settings: TrainingSettings,
         *,
         known: Callable[[], Mapping[Path, Known]] = dict,
+        future: bool = False,
     ) -> None:
         self._listing, self._known = listing, known
         self._identity = identity
@@ -79,6 +82,7 @@ class TrainingDataPool:
         self._files: dict[GameId, Path] = {}  # of games that were not read yet
         self._rules = identity.rules
         self._settings = settings
+        self._has_future = future
         self._landed: dict[GameId, Positions] = {}  # since the last window
         self._places: dict[GameId, _Place] = {}  # of the games before, in order of their numbers
         self._positions: Positions | None = None  # of these games
@@ -211,8 +215,11 @@ class TrainingDataPool:
         policy = dense(positions, np.cumsum(positions.pairs), everything, actions=self._rules.info.num_actions)
         keys = self._rules.describe(positions.states.copy()).keys
         exponent = self._settings.duplicates
-        rows, policy, outcome, weight = merge_duplicates(keys, policy, positions.outcome, weight, exponent=exponent)
-        return Positions(positions.states[rows], *sparse(policy), outcome), weight
+        rows, became, policy, outcome, weight = merge_duplicates(
+            keys, policy, positions.outcome, weight, exponent=exponent
+        )
+        ahead = (became[rows + positions.ahead[rows]] - np.arange(len(rows))).astype(np.int32)
+        return Positions(positions.states[rows], *sparse(policy), outcome, ahead), weight
 
     def minibatches(self, window: Window, *, steps: int, rng: np.random.Generator) -> Iterator[Samples]:
         """`steps` minibatches: every position once before any comes again, each under a random symmetry."""
@@ -227,16 +234,25 @@ class TrainingDataPool:
 
     def _samples(self, window: Window, rows: npt.NDArray[np.int64], symmetries: npt.NDArray[np.int64]) -> Samples:
         """The positions in these rows, each transformed."""
-        states = window.positions.states[rows]
+        positions = window.positions
+        states = positions.states[rows]
         planes, legal = self._rules.encode(states), self._rules.describe(states).legal
-        policy = dense(window.positions, window.ends, rows, actions=legal.shape[1])
-        flat = planes.reshape(*planes.shape[:2], -1)
-        turned = np.take_along_axis(flat, self._boards[symmetries][:, None, :], axis=2)
-        actions = self._actions[symmetries]
+        future = planes[:, :0]
+        if self._has_future:
+            future = self._rules.encode(positions.states[rows + positions.ahead[rows]])
+        policy = dense(positions, window.ends, rows, actions=legal.shape[1])
+        boards, actions = self._boards[symmetries], self._actions[symmetries]
         return Samples(
-            turned.reshape(planes.shape),
+            _turned(planes, boards),
             np.take_along_axis(legal, actions, axis=1),
             np.take_along_axis(policy, actions, axis=1),
-            window.positions.outcome[rows],
+            positions.outcome[rows],
             window.weight[rows],
+            _turned(future, boards),
         )
+
+
+def _turned(planes: npt.NDArray[np.float32], boards: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Planes [n, P, H, W], the cells of each position in another order [n, H · W]."""
+    flat = planes.reshape(*planes.shape[:2], -1)
+    return np.take_along_axis(flat, boards[:, None, :], axis=2).reshape(planes.shape)

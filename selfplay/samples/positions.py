@@ -1,7 +1,8 @@
 """Positions to train on, as flat columns: states packed, policies sparse, what can be told from a state left out.
 
 A Connect Four position takes about 100 bytes so. Knows nothing of files or rounds.
-Letters: n positions, A actions, m pairs of action and probability, of all n policies together.
+Letters: n positions, A actions, m pairs of action and probability, of all n policies together. The positions of a game
+follow each other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Positions(NamedTuple):
     actions: npt.NDArray[np.uint16 | np.uint32]  # [m] in as few bytes as the game's actions need
     probabilities: npt.NDArray[np.float32]  # [m]
     outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
+    ahead: npt.NDArray[np.int32]  # [n] rows from here to the last one of the game with the same player to move
 
 
 def positions_of(game: CheckedGame, *, value_lambda: float) -> Positions:
@@ -39,6 +41,7 @@ def positions_of(game: CheckedGame, *, value_lambda: float) -> Positions:
         actions.astype(_narrow(game.known.legal.shape[1])),
         (weights / np.repeat(sums, pairs)).astype(np.float32),
         value_targets(record, game.known.to_move, value_lambda)[plies],
+        rows_ahead(game.known.to_move[plies]),
     )
 
 
@@ -60,6 +63,15 @@ def value_targets(record: GameRecord, to_move: npt.NDArray[np.int8], value_lambd
     return targets
 
 
+def rows_ahead(to_move: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+    """Rows [n] from each position of a game to the last one with the same player to move."""
+    rows, ahead = np.arange(len(to_move), dtype=np.int32), np.empty(len(to_move), np.int32)
+    for mover in np.unique(to_move):
+        own = rows[to_move == mover]
+        ahead[own] = own[-1] - own
+    return ahead
+
+
 def joined(parts: Sequence[Positions]) -> Positions:
     """Positions one part after the other."""
     return Positions._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -73,6 +85,7 @@ def piece(positions: Positions, rows: slice, pairs: slice) -> Positions:
         positions.actions[pairs],
         positions.probabilities[pairs],
         positions.outcome[rows],
+        positions.ahead[rows],
     )
 
 

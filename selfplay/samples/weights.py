@@ -45,7 +45,7 @@ def rarity(kinds: Ints) -> npt.NDArray[np.float64]:
 
 def merge_duplicates(
     keys: npt.NDArray[np.uint64], policy: Floats, outcome: Floats, weight: Floats, *, exponent: float
-) -> tuple[Ints, Floats, Floats, Floats]:
+) -> tuple[Ints, Ints, Floats, Floats, Floats]:
     """Equal positions made one, with the weighted mean of their targets.
 
     Args:
@@ -54,8 +54,8 @@ def merge_duplicates(
         exponent: a position that occurs k times counts k^exponent times its mean weight.
 
     Returns:
-        Rows of the positions that stay (the first of each, in order), their policies, outcomes and weights; the
-        weights have mean 1.
+        Rows of the positions that stay (the first of each, in order); for each position [n] which of these it became;
+        and the policies, outcomes and weights of those that stay; the weights have mean 1.
     """
     pairs = np.ascontiguousarray(keys).view([("low", np.uint64), ("high", np.uint64)])[:, 0]
     _, first, kind, counts = np.unique(pairs, return_index=True, return_inverse=True, return_counts=True)
@@ -68,6 +68,7 @@ def merge_duplicates(
     merged = totals / counts * counts.astype(float) ** exponent
     return (
         first[order],
+        np.argsort(order)[kind],
         mean_policy[order].astype(np.float32),
         mean_outcome[order].astype(np.float32),
         (merged / merged.mean())[order].astype(np.float32),

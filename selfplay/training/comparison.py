@@ -63,15 +63,16 @@ def short_name(plan: ParallelPlan) -> str:
     return f"{plan.mode}:{plan.ranks}" + (f"x{plan.threads}" if plan.threads > 1 else "")
 
 
-def random_batches(rules: Rules, *, batch_size: int, count: int, seed: int = 0) -> list[Samples]:
-    """Positions of random games with random targets: as much work as real ones."""
+def random_batches(rules: Rules, *, batch_size: int, count: int, seed: int = 0, future: bool = False) -> list[Samples]:
+    """Positions of random games with random targets: as much work as real ones; `future` as in the pool."""
     rng = np.random.default_rng(seed)
     states = random_positions(rules, batch_size * count, seed=seed)
     board, legal = rules.encode(states), rules.describe(states).legal
     policy = (legal * (0.05 + rng.random(legal.shape))).astype(np.float32)
     policy /= policy.sum(axis=1, keepdims=True)
     outcome = np.eye(3, dtype=np.float32)[rng.integers(0, 3, len(board))]
-    whole = Samples(board, legal, policy, outcome, np.ones(len(board), np.float32))
+    ends = board[rng.permutation(len(board))] if future else board[:, :0]
+    whole = Samples(board, legal, policy, outcome, np.ones(len(board), np.float32), ends)
     rows = [slice(first, first + batch_size) for first in range(0, len(board), batch_size)]
     return [Samples._make(column[row] for column in whole) for row in rows]
 

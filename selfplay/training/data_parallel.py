@@ -143,8 +143,8 @@ class _Step:
         self._learner.abandon()
         self._learner.begin()
         planes = self._learner.to_group(self._share.samples).planes[:SMALLEST_GROUP]
-        policy, outcome = self._replica(torch.zeros_like(planes))
-        return GroupLoss((policy.float().sum() + outcome.float().sum()) * float("nan"), LossSums())
+        answers = self._replica(torch.zeros_like(planes))
+        return GroupLoss(torch.stack([each.float().sum() for each in answers]).sum() * float("nan"), LossSums())
 
     def _loss(self, group: Group) -> GroupLoss:
         started = time.perf_counter()

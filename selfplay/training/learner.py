@@ -1,7 +1,8 @@
 """The heart of a step, for a whole network or a stage of one: forward, backward, batch statistics, optimizer, average.
 
 Used by one process alone (`serial.py`), by data-parallel ranks (`data_parallel.py`) and by the stages of a pipeline
-(`pipeline_parallel.py`). Knows nothing of processes. Letters: n positions of a group, A actions.
+(`pipeline_parallel.py`). Knows nothing of processes. Letters: n positions of a group, A actions, F planes of the
+board at the end of the game, which are none where the network does not foretell it.
 
 **Batch statistics.** Normalisation uses the mean and variance of a group of `micro_batch` positions, never those of
 "the batch" a machine happens to hold at once (ghost batch normalisation: Hoffer, Hubara, Soudry 2017, "Train longer,
@@ -27,7 +28,7 @@ from selfplay.machine import keep_memory
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
 from selfplay.training.adamw import AdamW
-from selfplay.training.loss import entropies, outcome_losses, policy_losses
+from selfplay.training.loss import entropies, future_losses, outcome_losses, policy_losses
 from selfplay.training.muon import Muon
 from selfplay.training.parallel_plan import ParallelPlan, group_sizes
 from selfplay.training.step import LossSums, TrainingState
@@ -55,6 +56,7 @@ class Group(NamedTuple):
     policy: Tensor  # [n, A]
     outcome: Tensor  # [n, 3]
     weight: Tensor  # [n]
+    future: Tensor  # [n, F, H, W]
 
 
 class Learner:
@@ -126,18 +128,21 @@ class Learner:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def loss(self, logits: tuple[Tensor, Tensor], group: Group, *, must_be_finite: bool = True) -> GroupLoss:
-        """The losses of a group's policy logits [n, A] and outcome logits [n, 3].
+    def loss(self, logits: tuple[Tensor, ...], group: Group, *, must_be_finite: bool = True) -> GroupLoss:
+        """The losses of a group's policy logits [n, A], outcome logits [n, 3] and, if any, future logits [n, F, H, W].
 
         Raises `FloatingPointError` where they must be finite and are not.
         """
         policy = (policy_losses(logits[0].float(), group.legal, group.policy) * group.weight).sum()
         value = (outcome_losses(logits[1].float(), group.outcome) * group.weight).sum()
         floor = (entropies(group.policy) * group.weight).sum()
-        sums = LossSums(*torch.stack([policy, value, floor]).tolist())  # together: each asking waits for a GPU
-        if must_be_finite and not math.isfinite(sums.policy + sums.value):
-            raise FloatingPointError(f"the loss is not finite: policy {sums.policy}, value {sums.value}")
-        return GroupLoss(policy + self._settings.value_weight * value, sums)
+        future = torch.zeros_like(floor)
+        if len(logits) > 2:
+            future = (future_losses(logits[2].float(), group.future) * group.weight).sum()
+        sums = LossSums(*torch.stack([policy, value, floor, future]).tolist())  # together: each asking waits for a GPU
+        if must_be_finite and not math.isfinite(sum(sums)):
+            raise FloatingPointError(f"the loss is not finite: {sums}")
+        return GroupLoss(policy + self._settings.value_weight * value + self._settings.future_weight * future, sums)
 
     def begin(self) -> None:
         """Before the first group of a step."""

@@ -29,7 +29,7 @@ from selfplay.training.step import LossSums, RankReport, TrainingState
 def part_costs(shape: NetworkShape) -> list[int]:
     """Multiplications per position of stem, each block, and the heads together."""
     settings, cells = shape.settings, shape.board[0] * shape.board[1]
-    heads = settings.policy_channels + settings.value_channels
+    heads = settings.policy_channels + settings.value_channels + shape.future_planes
     dense = cells * (settings.policy_channels * shape.actions + settings.value_channels * settings.value_hidden)
     stem = 9 * shape.planes * settings.channels * cells
     block = settings.block_weights * cells
@@ -79,6 +79,7 @@ class Stage(nn.Module):
         has_heads = blocks + 1 in parts
         self.policy = network.policy if has_heads else None
         self.outcome = network.outcome if has_heads else None
+        self.future = network.future if has_heads and network.shape.future_planes else None
 
     def forward(self, features: Tensor) -> Any:
         features = _ChannelsLast.apply(features)  # type: ignore[no-untyped-call]  # torch's stubs leave it out
@@ -86,9 +87,10 @@ class Stage(nn.Module):
             features = self.stem(features)
         for block in self.tower.values():
             features = block(features)
-        if self.policy is None or self.outcome is None:
+        heads = [head for head in (self.policy, self.outcome, self.future) if head is not None]
+        if not heads:
             return features.to(self._dtype).contiguous()  # between processes: plain layout
-        return self.policy(features).float(), self.outcome(features).float()
+        return tuple(head(features).float() for head in heads)
 
 
 class PipelineRank:
@@ -165,7 +167,10 @@ class PipelineRank:
         between = torch.empty(size, shape.settings.channels, *shape.board, device=learner.device, dtype=self._dtype)
         between.requires_grad_()  # else no gradient comes back
         board = torch.empty(size, shape.planes, *shape.board, device=learner.device)
-        heads = tuple(torch.empty(size, columns, device=learner.device) for columns in (shape.actions, 3))
+        answers: list[tuple[int, ...]] = [(shape.actions,), (3,)]
+        if shape.future_planes:
+            answers.append((shape.future_planes, *shape.board))
+        heads = tuple(torch.empty(size, *answer, device=learner.device) for answer in answers)
         stage = PipelineStage(
             learner.network,
             self._setup.rank,
@@ -177,8 +182,8 @@ class PipelineRank:
         kind = Schedule1F1B if number >= plan.ranks else ScheduleGPipe
         return kind(stage, number, loss_fn=self._loss, scale_grads=False)
 
-    def _loss(self, outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        group = _unpacked(target, outputs[0].shape[1])
+    def _loss(self, outputs: tuple[Tensor, ...], target: Tensor) -> Tensor:
+        group = _unpacked(target, self._setup.shape)
         # A loss that is not finite must not break off the flight: the other stages are in the middle of it.
         found = self._loaded().loss(outputs, group, must_be_finite=False)
         self._sums = self._sums.plus(found.sums)
@@ -190,10 +195,13 @@ class PipelineRank:
 
 
 def _packed(group: Group) -> Tensor:
-    """Targets as one tensor [n, 2 A + 4], which is what the library can cut into groups."""
-    return torch.cat([group.legal.float(), group.policy, group.outcome, group.weight[:, None]], dim=1)
+    """Targets as one tensor [n, 2 A + 4 + F H W], which is what the library can cut into groups."""
+    columns = [group.legal.float(), group.policy, group.outcome, group.weight[:, None], group.future.flatten(1)]
+    return torch.cat(columns, dim=1)
 
 
-def _unpacked(target: Tensor, actions: int) -> Group:
-    legal, policy, outcome, weight = torch.split(target, [actions, actions, 3, 1], dim=1)
-    return Group(target.new_empty(0), legal > 0.5, policy, outcome, weight[:, 0])
+def _unpacked(target: Tensor, shape: NetworkShape) -> Group:
+    cells = (shape.future_planes, *shape.board)
+    sizes = [shape.actions, shape.actions, 3, 1, math.prod(cells)]
+    legal, policy, outcome, weight, future = torch.split(target, sizes, dim=1)
+    return Group(target.new_empty(0), legal > 0.5, policy, outcome, weight[:, 0], future.unflatten(1, cells))

@@ -18,6 +18,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -79,6 +80,7 @@ class TrainerService:
             identity,
             setup.settings.training,
             known=lambda: known_files(self._layout.indexes(), self._layout.root),
+            future=setup.settings.network.future,
         )
 
     def finish(self) -> None:
@@ -202,4 +204,4 @@ def _entropy(shares: npt.NDArray[np.float32]) -> float:
 
 def _losses(statistics: RoundStatistics) -> dict[str, float]:
     """Mean losses of the round so far, rounded for people and logs."""
-    return {field: round(getattr(statistics.losses, field), 6) for field in ("policy", "value", "policy_floor")}
+    return {field: round(value, 6) for field, value in asdict(statistics.losses).items()}

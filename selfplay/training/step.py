@@ -26,6 +26,7 @@ class LossSums(NamedTuple):
     policy: float = 0.0
     value: float = 0.0
     policy_floor: float = 0.0
+    future: float = 0.0
 
     def plus(self, other: LossSums) -> LossSums:
         """Both together."""
@@ -61,7 +62,7 @@ class StepReport:
         weight, sums = sum(rank.weight for rank in self.ranks) or 1.0, LossSums()
         for rank in self.ranks:
             sums = sums.plus(rank.sums)
-        return Losses(sums.policy / weight, sums.value / weight, sums.policy_floor / weight)
+        return Losses(*(each / weight for each in sums))
 
 
 class RanksFailed(Exception):

@@ -27,7 +27,7 @@ from selfplay.network.checkpoint import (
     save_checkpoint,
     untrained,
 )
-from selfplay.network.resnet import ResNet, further_blocks
+from selfplay.network.resnet import NetworkShape, ResNet, further_blocks
 from selfplay.samples.pool import Samples
 from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training.launching import Launcher, LocalLauncher
@@ -272,8 +272,9 @@ class Trainer:
 
     def _sound(self, batches: Iterable[Samples], faults: list[str]) -> Iterator[Samples]:
         """The batches that can be trained on; what is wrong with the others."""
+        shape = network_shape(self._info, self._network)
         for batch in batches:
-            fault = fault_of(batch, self._info)
+            fault = fault_of(batch, shape)
             if fault:
                 faults.append(fault)
             else:
@@ -293,15 +294,16 @@ class Trainer:
         self.shutdown(grace_seconds=0.0)
 
 
-def fault_of(samples: Samples, info: GameInfo) -> str:
+def fault_of(samples: Samples, shape: NetworkShape) -> str:
     """Why a batch cannot be trained on, found before anyone tries; empty = nothing is wrong."""
     count = len(samples.planes)
     expected = {
-        "planes": (count, info.num_planes, *info.board_shape),
-        "legal": (count, info.num_actions),
-        "policy": (count, info.num_actions),
+        "planes": (count, shape.planes, *shape.board),
+        "legal": (count, shape.actions),
+        "policy": (count, shape.actions),
         "outcome": (count, 3),
         "weight": (count,),
+        "future": (count, shape.future_planes, *shape.board),
     }
     if count == 0:
         return "an empty batch"

@@ -41,10 +41,11 @@ def test_equal_positions_become_one_with_mean_targets():
     policy = np.array([[1, 0], [0.5, 0.5], [0, 1], [1, 0]], np.float32)
     outcome = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
     for exponent, expected in ((0.0, [1, 1, 1]), (1.0, [1.5, 0.75, 0.75])):
-        rows, merged_policy, merged_outcome, weight = merge_duplicates(
+        rows, became, merged_policy, merged_outcome, weight = merge_duplicates(
             keys, policy, outcome, np.ones(4, np.float32), exponent=exponent
         )
         assert rows.tolist() == [0, 1, 3]
+        assert became.tolist() == [0, 1, 0, 2]
         np.testing.assert_allclose(merged_policy, [[0.5, 0.5], [0.5, 0.5], [1, 0]])
         np.testing.assert_allclose(merged_outcome[0], [0.5, 0, 0.5])
         np.testing.assert_allclose(weight, expected)
@@ -53,5 +54,5 @@ def test_equal_positions_become_one_with_mean_targets():
 def test_weights_of_equal_positions_weigh_their_targets():
     keys = np.zeros((2, 2), np.uint64)
     policy = np.array([[1, 0], [0, 1]], np.float32)
-    _, merged, _, _ = merge_duplicates(keys, policy, OUTCOMES[:2], np.array([3, 1], np.float32), exponent=1.0)
+    _, _, merged, _, _ = merge_duplicates(keys, policy, OUTCOMES[:2], np.array([3, 1], np.float32), exponent=1.0)
     np.testing.assert_allclose(merged, [[0.75, 0.25]])

@@ -20,7 +20,8 @@ def samples_of(rules, count=64, seed=0):
     policy = np.zeros((count, 9), np.float32)
     policy[np.arange(count), (cells + 1) % 9] = 1
     outcome = np.eye(3, dtype=np.float32)[cells % 3]
-    return Samples(rules.encode(states), known.legal, policy, outcome, np.ones(count, np.float32))
+    planes = rules.encode(states)
+    return Samples(planes, known.legal, policy, outcome, np.ones(count, np.float32), planes[:, :0])
 
 
 def test_policy_loss_is_the_cross_entropy_over_legal_actions():
