@@ -46,7 +46,7 @@ from selfplay.machine import multiplies_bfloat16, usable_cores
 from selfplay.network.checkpoint import network_shape
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Ranges, measured_ranges
-from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet
+from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet, of_playing
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import RunLayout
@@ -55,7 +55,7 @@ from selfplay.samples.pool import Samples, TrainingDataPool
 from selfplay.settings import NetworkSettings, Settings, TrainingSettings
 from selfplay.training.adamw import AdamW
 from selfplay.training.learner import average_decay, hidden_weights
-from selfplay.training.loss import outcome_losses, policy_losses
+from selfplay.training.loss import future_losses, outcome_losses, policy_losses
 from selfplay.training.muon import Muon
 
 SPEED_STEPS = 12  # that tell how many fit into the time; the first of them warm up
@@ -92,7 +92,7 @@ class SqueezeNet(ResNet):
 class Blind(ResNet):
     """The network without the planes that say who began and which row a cell is in."""
 
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, planes: Tensor) -> tuple[Tensor, ...]:
         seen = planes.clone()
         seen[:, 2:] = 0
         return super().forward(seen)
@@ -101,6 +101,7 @@ class Blind(ResNet):
 NARROW = {"block": "bottleneck"}
 NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
     "4 x 32": (ResNet, {"blocks": 4, "channels": 32}),
+    "4 x 32, end foretold": (ResNet, {"blocks": 4, "channels": 32, "future": True}),
     "4 x 32, stones alone": (Blind, {"blocks": 4, "channels": 32}),
     "4 x 32, squeeze and excitation": (SqueezeNet, {"blocks": 4, "channels": 32}),
     "4 x 32, heads twice as wide": (
@@ -112,10 +113,14 @@ NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
     "5 x 96": (ResNet, {"blocks": 5, "channels": 96}),
     "2 x 64 bottleneck": (ResNet, {"blocks": 2, "channels": 64, **NARROW}),
     "6 x 64 bottleneck": (ResNet, {"blocks": 6, "channels": 64, **NARROW}),
+    "6 x 64 bottleneck, end foretold": (ResNet, {"blocks": 6, "channels": 64, "future": True, **NARROW}),
     "8 x 64 bottleneck": (ResNet, {"blocks": 8, "channels": 64, **NARROW}),
     "5 x 96 bottleneck": (ResNet, {"blocks": 5, "channels": 96, **NARROW}),
     "4 x 128 bottleneck": (ResNet, {"blocks": 4, "channels": 128, **NARROW}),
 }
+
+
+OPTIMIZED = "6 x 64 bottleneck"  # the network that `--optimizers` move, if no other is named
 
 
 class Optimizer(NamedTuple):
@@ -126,7 +131,6 @@ class Optimizer(NamedTuple):
     muon_decay: float = 0.0
 
 
-OPTIMIZED = "6 x 64 bottleneck"  # the network that they move
 OPTIMIZERS = {
     "AdamW": Optimizer(),
     "AdamW, weight decay 0.5": Optimizer(weight_decay=0.5),
@@ -141,7 +145,7 @@ class Games:
     def __init__(self, layout: RunLayout, settings: Settings, rules: Rules) -> None:
         playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
         identity = RunIdentity.of(settings, rules, playing.plays)
-        self._pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training)
+        self._pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training, future=True)
         self._pool.collect()
         self.round = max(layout.rounds_with_models())
         self._window = self._pool.window(self.round)
@@ -154,7 +158,7 @@ class Games:
 
 def learnt(name: str, games: Games, rules: Rules, sets: list[PositionSet], arguments: argparse.Namespace) -> Any:
     """What became of a network, and what it costs."""
-    kind, sizes = NETWORKS[OPTIMIZED if arguments.optimizers else name]
+    kind, sizes = NETWORKS[arguments.network if arguments.optimizers else name]
     optimizer = OPTIMIZERS[name] if arguments.optimizers else Optimizer()
     shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
 
@@ -187,10 +191,12 @@ def fit(
     spent, began = [], time.perf_counter()
     network.train()
     for step, batch in enumerate(batches):
-        planes, legal, policy, outcome, _ = map(torch.from_numpy, batch)
+        planes, legal, policy, outcome, _, end = map(torch.from_numpy, batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16()):
-            policy_logits, outcome_logits = network(planes.contiguous(memory_format=torch.channels_last))
-        losses = policy_losses(policy_logits.float(), legal, policy) + outcome_losses(outcome_logits.float(), outcome)
+            answers = [each.float() for each in network(planes.contiguous(memory_format=torch.channels_last))]
+        losses = policy_losses(answers[0], legal, policy) + outcome_losses(answers[1], outcome)
+        if network.shape.future_planes:
+            losses = losses + AVERAGED.future_weight * future_losses(answers[2], end)
         network.zero_grad()
         losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it out
         share = 1.0 if is_averaged else (1 + math.cos(math.pi * step / steps)) / 2
@@ -216,7 +222,7 @@ def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, f
     wrong, errors = [], []
     for positions in sets:
         with torch.no_grad():
-            policy, outcome = network(torch.from_numpy(rules.encode(positions.states)))
+            policy, outcome, *_ = network(torch.from_numpy(rules.encode(positions.states)))
         legal = rules.describe(positions.states.copy()).legal
         choice = np.where(legal, policy.numpy(), -np.inf).argmax(axis=1)
         chances = torch.softmax(outcome, -1).numpy()
@@ -228,8 +234,8 @@ def judge(network: ResNet, rules: Rules, sets: list[PositionSet]) -> dict[str, f
 def play_speeds(network: ResNet, rules: Rules) -> dict[str, int]:
     """Forward passes/s of one core, by the precision of the tower."""
     planes = rules.encode(random_positions(rules, PLAY_BATCH, seed=0))
-    plain = ResNet(network.shape)
-    plain.load_state_dict(network.state_dict())
+    plain = ResNet(network.shape.playing)
+    plain.load_state_dict(of_playing(network.state_dict()))
     ranges = measured_ranges(plain, torch.from_numpy(planes))
     return {"int8": passes_per_second(plain, ranges, planes), "float32": passes_per_second(plain, None, planes)}
 
@@ -269,11 +275,14 @@ def main() -> None:
     parser.add_argument("--positions", type=Path, required=True, help="folder of the test sets")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, each (default 3)")
     parser.add_argument("--only", nargs="+", choices=sorted(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
-    parser.add_argument("--optimizers", action="store_true", help=f"one network by {', '.join(OPTIMIZERS)}")
+    parser.add_argument(
+        "--optimizers", action="store_true", help=f"one network, of --only or {OPTIMIZED}, by {', '.join(OPTIMIZERS)}"
+    )
     parser.add_argument("--average", action="store_true", help="one step size; judge the moving average of the weights")
     arguments = parser.parse_args()
-    if arguments.optimizers and arguments.only:
-        parser.error(f"--optimizers trains {OPTIMIZED} alone: leave --only out")
+    if arguments.optimizers and len(arguments.only or []) > 1:
+        parser.error("--optimizers trains one network: name one with --only")
+    arguments.network = (arguments.only or [OPTIMIZED])[0]
     torch.set_num_threads(usable_cores())
     layout = RunLayout(arguments.data)
     settings = settings_of_run(layout.settings)
@@ -283,7 +292,9 @@ def main() -> None:
     for name in OPTIMIZERS if arguments.optimizers else arguments.only or NETWORKS:
         found[name] = learnt(name, games, rules, sets, arguments)
         console.print(table_of(found))
-    about = {"round": games.round, "window": games.positions}
+    about: dict[str, Any] = {"round": games.round, "window": games.positions}
+    if arguments.optimizers:
+        about["network"] = arguments.network
     how = {"minutes": arguments.minutes, "average": arguments.average}
     json.dump({"machine": facts(), **about, **how, "networks": found}, sys.stdout, indent=1)
     print()

@@ -86,6 +86,10 @@ def of_run(snapshot: Snapshot) -> dict[str, tuple[str, float | None]]:
         "selfplay_policy_loss": ("Policy loss of the newest round, nats", trained.policy if trained else None),
         "selfplay_policy_loss_floor": ("Entropy of its targets, nats", trained.policy_floor if trained else None),
         "selfplay_value_loss": ("Value loss of the newest round, nats", trained.value if trained else None),
+        "selfplay_future_loss": (
+            "Loss of the board at the end of the game, nats per cell",
+            trained.future if trained and trained.future else None,
+        ),
         "selfplay_training_seconds": ("Time its training took", trained.seconds if trained else None),
         "selfplay_window_positions": ("Positions it was trained on", trained.window if trained else None),
         "selfplay_batch_files": ("Batch files of all workers", snapshot.batch_files),

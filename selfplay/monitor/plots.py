@@ -60,6 +60,9 @@ def _losses(snapshot: Snapshot) -> Plot:
         Line("its floor (entropy)", rounds, [event.policy_floor for event in snapshot.trained], BLUE, is_dotted=True),
         Line("value loss", rounds, [event.value for event in snapshot.trained], ORANGE),
     )
+    if foretelling := [event for event in snapshot.trained if event.future]:
+        ends = [event.future for event in foretelling]
+        lines += (Line("board at the end, per cell", [event.round for event in foretelling], ends, GREEN),)
     return Plot("Losses over rounds", "round", "nats", lines, bottom=0.0)
 
 

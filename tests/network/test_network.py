@@ -20,7 +20,7 @@ from selfplay.network.checkpoint import (
 )
 from selfplay.network.onnx_export import to_onnx
 from selfplay.network.quantization import Scale, measured_ranges, quantized, scale_of
-from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, further_blocks, new_network
+from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, further_blocks, new_network, of_playing
 from selfplay.settings import NetworkSettings, Settings
 
 PLANES = 4
@@ -34,6 +34,32 @@ def test_shapes_go_in_and_out():
     policy, outcome = new_network(shape(blocks=3, channels=8), seed=0)(torch.zeros(5, PLANES, 6, 7))
     assert policy.shape == (5, 7)
     assert outcome.shape == (5, 3)
+
+
+def test_a_network_that_foretells_the_end_does_so_in_training_alone():
+    asked = shape(blocks=2, channels=8, future=True)
+    network, plain = new_network(asked, seed=0), new_network(asked.playing, seed=0)
+    planes = torch.rand(5, PLANES, 6, 7)
+    *answers, future = network(planes)
+    assert future.shape == planes.shape
+    assert of_playing(network.state_dict()).keys() == plain.state_dict().keys()
+    assert all(torch.equal(one, other) for one, other in zip(answers, plain(planes), strict=True)), (
+        "the further head changes nothing else"
+    )
+    future.square().sum().backward()
+    assert network.stem[0].weight.grad.abs().sum() > 0, "it teaches the tower"
+
+
+def test_a_model_plays_without_the_head_that_foretells_the_end(connect4, tmp_path):
+    settings = Settings(network=NetworkSettings(blocks=2, channels=8, future=True))
+    plain = Settings(network=NetworkSettings(blocks=2, channels=8))
+    checkpoint, other = (untrained(connect4.info, each) for each in (settings, plain))
+    save_checkpoint(checkpoint, tmp_path / "model.pt")
+    loaded = load_checkpoint(tmp_path / "model.pt")
+    assert loaded.weights.keys() - other.weights.keys() == {"future.weight", "future.bias"}
+    assert loaded.card.parameters == other.card.parameters
+    assert len(playing_network(loaded)(torch.rand(3, connect4.info.num_planes, 6, 7))) == 2
+    assert to_onnx(playing_network(loaded), {}) == to_onnx(playing_network(other), {})
 
 
 def test_fresh_weights_depend_on_the_seed_alone():

@@ -33,6 +33,7 @@ from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
 from selfplay.samples.index import Known, RoundIndex, known_files, write_index
 from selfplay.samples.pool import TrainingDataPool
+from selfplay.samples.positions import rows_ahead
 from selfplay.samples.window import newest_games, window_size
 from selfplay.samples.writer import WorkerDataWriter, batch_name
 from selfplay.settings import SearchSettings, TrainingSettings
@@ -441,9 +442,9 @@ def test_the_window_takes_whole_games_from_the_newest_on():
     assert newest_games([], 10) == 0
 
 
-def pool_of(folder, rules, **settings):
+def pool_of(folder, rules, *, future=False, **settings):
     settings = TrainingSettings(**{"batch_size": 32, **settings})
-    return TrainingDataPool(partial(NewBatches, RunLayout(folder)), identity_of(rules), settings)
+    return TrainingDataPool(partial(NewBatches, RunLayout(folder)), identity_of(rules), settings, future=future)
 
 
 def test_games_that_the_window_left_behind_are_let_go_and_read_again_for_an_older_round(folder, tictactoe, games):
@@ -564,6 +565,48 @@ def test_outcomes_are_seen_by_the_mover_where_players_move_twice(folder, again):
     assert any((again.replay(game.moves)[1].to_move[:-1] != np.arange(len(game.moves)) % 2).any() for game in games), (
         "the games must show a player moving twice"
     )
+
+
+@pytest.mark.parametrize(
+    ("to_move", "ahead"),
+    [
+        ([0, 1, 0, 1], [2, 2, 0, 0]),
+        ([0, 1, 0], [2, 0, 0]),
+        ([0, 0, 1, 0, 1, 1], [3, 2, 3, 0, 1, 0]),
+        ([1], [0]),
+        ([], []),
+    ],
+)
+def test_the_last_position_with_the_same_player_to_move_lies_ahead(to_move, ahead):
+    assert rows_ahead(np.array(to_move, np.int8)).tolist() == ahead
+
+
+@pytest.mark.parametrize("duplicates", [1.0, 0.5])
+def test_the_future_is_the_games_last_position_turned_like_the_board(folder, again, duplicates):
+    """Where players move twice; equal positions made one look ahead from the first of them."""
+    games = played(again, range(GAMES))
+    write(folder, again, games)
+    pool = pool_of(folder, again, future=True, duplicates=duplicates)
+    pool.collect()
+    window = pool.window(1)
+    expected, first = [], {}
+    for game in games:
+        states, known = again.replay(game.moves)
+        movers = known.to_move[:-1]
+        for ply, mover in enumerate(movers):
+            expected.append(again.encode(states[np.flatnonzero(movers == mover)[-1:]])[0])
+            first.setdefault(states[ply].tobytes(), expected[-1])
+    if duplicates < 1.0:
+        expected = list(first.values())
+    rows = np.arange(len(window.weight))
+    plain = pool._samples(window, rows, np.zeros(len(rows), np.int64))
+    np.testing.assert_array_equal(plain.future, expected)
+    boards, _ = tables(again.info.symmetries)
+    for symmetry, board in enumerate(boards):
+        turned = pool._samples(window, rows, np.full(len(rows), symmetry))
+        flat = plain.future.reshape(*plain.future.shape[:2], -1)
+        np.testing.assert_array_equal(turned.future.reshape(flat.shape), flat[:, :, board])
+    assert pool_of(folder, again)._samples(window, rows, np.zeros(len(rows), np.int64)).future.shape[1] == 0
 
 
 # --- files that are known ----------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ BATCH = 40
 @pytest.fixture(scope="module")
 def settings():
     return Settings(
-        network=NetworkSettings(blocks=2, channels=8, policy_channels=2, value_channels=2, value_hidden=8),
+        network=NetworkSettings(blocks=2, channels=8, policy_channels=2, value_channels=2, value_hidden=8, future=True),
         training=TrainingSettings(
             batch_size=BATCH, micro_batch=10, mode="serial", threads=1, learning_rate=0.01, precision="float32"
         ),
@@ -39,7 +39,7 @@ def settings():
 
 
 def batches_of(rules, count, size=BATCH):
-    return random_batches(rules, batch_size=size, count=count)
+    return random_batches(rules, batch_size=size, count=count, future=True)
 
 
 def trainer_of(rules, settings, mode, ranks):
@@ -119,6 +119,7 @@ def test_a_step_on_ranks_equals_the_serial_step(connect4, shared, mode, ranks):
         expected, found = (train(trainer, [batch])[0] for trainer in (serial, parallel))
         assert found.losses.policy == pytest.approx(expected.losses.policy, rel=1e-5)
         assert found.losses.value == pytest.approx(expected.losses.value, rel=1e-5)
+        assert found.losses.future == pytest.approx(expected.losses.future, rel=1e-5)
         assert sum(rank.positions for rank in found.ranks) == size
         assert_close(serial.checkpoint(round_number=1), parallel.checkpoint(round_number=1))
 
@@ -150,10 +151,12 @@ def test_accumulating_groups_equals_one_large_step_but_for_batch_statistics(conn
     network.load_state_dict(checkpoint.weights)
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=whole.training.weight_decay)
-    policy, outcome = network(torch.from_numpy(batch.planes))
+    policy, outcome, future = network(torch.from_numpy(batch.planes))
     masked = policy.masked_fill(~torch.from_numpy(batch.legal), -1e9)
     loss = torch.nn.functional.cross_entropy(masked, torch.from_numpy(batch.policy))
     loss = loss + torch.nn.functional.cross_entropy(outcome, torch.from_numpy(batch.outcome))
+    planes = connect4.info.num_planes
+    loss = loss + planes * torch.nn.functional.binary_cross_entropy(future.sigmoid(), torch.from_numpy(batch.future))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), whole.training.gradient_clip)
     optimizer.step()
@@ -380,10 +383,12 @@ def test_poisoned_samples_are_left_out_and_named(connect4, shared, mode, ranks):
         good[2]._replace(legal=legal),
         good[3]._replace(outcome=outcome),
         good[4],
+        good[4]._replace(future=good[4].future[:, 1:]),
     ]
     trainer = shared(mode, ranks)
     failures = [report.failure for report in train(trainer, poisoned) if report.failure]
-    assert len(failures) == 3
+    assert len(failures) == 4
+    assert any("future has shape" in failure for failure in failures)
     assert any("planes of sample 7 is" in failure for failure in failures)
     assert any("sample 3 wants an illegal action" in failure for failure in failures)
     assert any("is not finite" in failure for failure in failures)

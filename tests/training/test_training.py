@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from selfplay.errors import ModelError
+from selfplay.errors import ModelError, TrainingError
 from selfplay.network.checkpoint import load_checkpoint, playing_network, save_checkpoint, untrained
 from selfplay.samples.pool import Samples
 from selfplay.settings import TrainingSettings
-from selfplay.training.loss import entropies, outcome_losses, policy_losses
+from selfplay.training.loss import entropies, future_losses, outcome_losses, policy_losses
 from selfplay.training.train import Trainer
 
 
@@ -42,6 +42,32 @@ def test_gradients_of_illegal_actions_are_zero_and_finite():
 def test_outcome_loss_and_entropy():
     assert outcome_losses(torch.zeros(2, 3), torch.eye(3)[:2]).mean().item() == pytest.approx(np.log(3))
     assert entropies(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).mean().item() == pytest.approx(np.log(2) / 2)
+
+
+def test_what_is_foretold_counts_per_cell_and_planes_as_probabilities():
+    logits = torch.zeros(1, 2, 2, 3)
+    assert future_losses(logits, torch.ones(1, 2, 2, 3)).item() == pytest.approx(2 * np.log(2))
+    logits[0, 0, 1, 2] = 5.0
+    target = torch.zeros(1, 2, 2, 3)
+    wrong = np.log(1 + np.exp(5.0)) - np.log(2)
+    assert future_losses(logits, target).item() == pytest.approx(2 * np.log(2) + wrong / 6, rel=1e-6)
+    assert torch.equal(future_losses(logits, target - 7), future_losses(logits, target)), "no probability is below 0"
+    assert torch.equal(future_losses(logits, target + 7), future_losses(logits, target + 1))
+    assert future_losses(torch.zeros(3, 0, 2, 2), torch.zeros(3, 0, 2, 2)).tolist() == [0, 0, 0]
+
+
+def test_the_board_at_the_end_is_learnt_where_the_network_foretells_it(tictactoe, small_settings):
+    network = msgspec.structs.replace(small_settings.network, future=True)
+    trainer = Trainer.new(tictactoe.info, msgspec.structs.replace(small_settings, network=network))
+    samples = samples_of(tictactoe)
+    with pytest.raises(TrainingError, match=r"future has shape \(64, 0, 3, 3\), expected \(64, 2, 3, 3\)"):
+        trainer.train_on_samples(samples)
+    samples = samples._replace(future=samples.planes[:, ::-1].copy())
+    first = trainer.train_on_samples(samples)
+    for _ in range(100):
+        last = trainer.train_on_samples(samples)
+    assert last.future < 0.2 * first.future
+    assert last.policy < first.policy
 
 
 def test_training_lowers_the_loss(tictactoe, small_settings):
