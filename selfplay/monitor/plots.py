@@ -55,15 +55,15 @@ def plots(snapshot: Snapshot) -> dict[str, Plot]:
 
 def _losses(snapshot: Snapshot) -> Plot:
     rounds = [event.round for event in snapshot.trained]
-    lines = (
+    lines = [
         Line("policy loss", rounds, [event.policy for event in snapshot.trained], BLUE),
         Line("its floor (entropy)", rounds, [event.policy_floor for event in snapshot.trained], BLUE, is_dotted=True),
         Line("value loss", rounds, [event.value for event in snapshot.trained], ORANGE),
-    )
+    ]
     if foretelling := [event for event in snapshot.trained if event.future]:
         ends = [event.future for event in foretelling]
-        lines += (Line("board at the end, per cell", [event.round for event in foretelling], ends, GREEN),)
-    return Plot("Losses over rounds", "round", "nats", lines, bottom=0.0)
+        lines.append(Line("board at the end, per cell", [event.round for event in foretelling], ends, GREEN))
+    return Plot("Losses over rounds", "round", "nats", tuple(lines), bottom=0.0)
 
 
 def _outcomes(snapshot: Snapshot) -> Plot:

@@ -252,7 +252,7 @@ class TrainingDataPool:
         )
 
 
-def _turned(planes: npt.NDArray[np.float32], boards: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _turned(planes: npt.NDArray[np.float32], boards: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     """Planes [n, P, H, W], the cells of each position in another order [n, H · W]."""
-    flat = planes.reshape(*planes.shape[:2], -1)
+    flat = planes.reshape(*planes.shape[:2], boards.shape[1])
     return np.take_along_axis(flat, boards[:, None, :], axis=2).reshape(planes.shape)

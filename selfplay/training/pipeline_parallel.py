@@ -204,4 +204,4 @@ def _unpacked(target: Tensor, shape: NetworkShape) -> Group:
     cells = (shape.future_planes, *shape.board)
     sizes = [shape.actions, shape.actions, 3, 1, math.prod(cells)]
     legal, policy, outcome, weight, future = torch.split(target, sizes, dim=1)
-    return Group(target.new_empty(0), legal > 0.5, policy, outcome, weight[:, 0], future.unflatten(1, cells))
+    return Group(target.new_empty(0), legal > 0.5, policy, outcome, weight[:, 0], future.reshape(-1, *cells))

@@ -244,7 +244,7 @@ def test_ranks_end_with_their_trainer(connect4, settings, tmp_path):
         "import sys, time; from selfplay.training.train import Trainer; from selfplay.training.comparison import *;"
         "from selfplay.games.registry import load_rules;"
         f"t = Trainer.from_file({str(tmp_path / 'model.pt')!r}); t.configure_parallel('data', 2);"
-        f"t.train_on_samples(random_batches(load_rules('connect4'), batch_size={BATCH}, count=1)[0]);"
+        f"t.train_on_samples(random_batches(load_rules('connect4'), batch_size={BATCH}, count=1, future=True)[0]);"
         "print(*t._executor.pids, flush=True); time.sleep(100)"
     )
     trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
