@@ -62,6 +62,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "Gumbel": ("search.method=gumbel", "search.simulations=32", "search.gumbel_scale=0.3"),  # Danihelka et al. 2022
     "quick moves": ("search.full_share=0.25", "search.simulations=128"),  # Wu 2019, 3.1
     "no solver": ("search.solver=false",),
+    "end not foretold": ("network.future=false",),  # Wu 2019, 4.1
+    "Muon, steps falling later": ("training.muon_learning_rate=0.02", "training.constant_steps=2000"),
     "Muon, falling steps": ("training.muon_learning_rate=0.02", "training.constant_steps=500"),  # Jordan et al. 2024
     "4 x 32": ("network.block=basic", "network.blocks=4", "network.channels=32"),
     "8 x 64 bottleneck": ("network.blocks=8",),

@@ -44,7 +44,7 @@ def run(tmp_path):
             ),
             Trained(
                 time=now + 7, round=number, fingerprint=f"{number}" * 64, policy=2.0 / number, value=0.9,
-                policy_floor=0.5, window=1000 * number, seconds=3.0,
+                policy_floor=0.5, future=0.6 - 0.1 * number, window=1000 * number, seconds=3.0,
             ),
         ]  # fmt: skip
     events.append(Match(round=3, against="<i>random</i>", score=0.9, low=0.8, high=0.95, games=20))
@@ -65,6 +65,7 @@ def test_figures_hold_the_runs_numbers(run):
     losses = lines_of(figures["losses"])
     assert losses["policy loss"] == pytest.approx([2.0, 1.0, 2 / 3])
     assert losses["its floor (entropy)"] == [0.5] * 3
+    assert losses["board at the end, per cell"] == pytest.approx([0.5, 0.4, 0.3])
     (length,) = lines_of(figures["length"]).values()
     assert length == pytest.approx([20.1, 20.2, 20.3])
     (pace,) = lines_of(figures["simulations"]).values()
@@ -151,7 +152,8 @@ def test_scalars_are_what_tensorboard_reads(run, tmp_path):
     assert found["games/drawn", 3] == pytest.approx(0.1)
     assert found["play/simulations_per_second", 1] == 0.0
     assert found["mistakes/endgames", 3] == pytest.approx(0.03)
-    assert len(found) == 3 * 6 + 3 * 8 + 3
+    assert found["loss/future", 3] == pytest.approx(0.3)
+    assert len(found) == 3 * 7 + 3 * 8 + 3
     assert not (tmp_path / "report.html").exists()
 
 
