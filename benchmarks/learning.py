@@ -86,10 +86,14 @@ def runs(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in arguments.seeds:
         for name in arguments.only or VARIANTS:
-            folder = arguments.data / f"{name.replace(' ', '_')}_{arguments.minutes:g}_{seed}"
+            folder = arguments.data / "_".join(
+                [name.replace(" ", "_"), f"{arguments.minutes:g}", str(seed), *arguments.set]
+            )
             notes = folder / "learnt.json"
             if not notes.exists():
-                notes.write_text(json.dumps(one_run(folder, VARIANTS[name], seed, arguments, rules, sets)))
+                notes.write_text(
+                    json.dumps(one_run(folder, (*arguments.set, *VARIANTS[name]), seed, arguments, rules, sets))
+                )
             found.setdefault(name, []).append(json.loads(notes.read_text()))
             show(found)
     return {"minutes": arguments.minutes, "seeds": arguments.seeds, "preset": PRESET, "runs": found}
@@ -186,6 +190,7 @@ def main() -> None:
     parser.add_argument("--positions", type=Path, help="folder of the test sets (runs)")
     parser.add_argument("--minutes", type=float, default=6.0, help="of each run (default 6)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--set", action="append", default=[], help="a setting beside all variants; repeatable (runs)")
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), metavar="VARIANT", help=", ".join(VARIANTS))
     arguments = parser.parse_args()
     if arguments.what == "runs" and arguments.positions is None:

@@ -56,8 +56,8 @@ class NetworkSettings(Group, frozen=True):
     future: Annotated[
         bool,
         Meta(
-            description="a further head foretells the board at the end of the game, for training alone: what is to "
-            "become of every cell teaches the tower more than the outcome does; play pays nothing for it"
+            description="a further head foretells the board at the end of the game, for training alone: it teaches the "
+            "tower from every cell, not from the outcome alone; play pays nothing for it"
         ),
     ] = False
 

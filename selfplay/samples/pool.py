@@ -36,7 +36,9 @@ class Samples(NamedTuple):
     policy: npt.NDArray[np.float32]  # [n, A] target probabilities
     outcome: npt.NDArray[np.float32]  # [n, 3] target probabilities of win, draw, loss for the player to move
     weight: npt.NDArray[np.float32]  # [n] how much each counts, 1 on average over the window
-    future: npt.NDArray[np.float32]  # [n, F, H, W] the planes of the game's last position with the same player to move
+    # [n, F, H, W] the planes of the game's last position with the same player to move; no planes (F = 0) where the
+    # network does not foretell them
+    future: npt.NDArray[np.float32]
 
 
 class Window(NamedTuple):
