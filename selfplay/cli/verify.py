@@ -16,7 +16,7 @@ from selfplay.cli.options import as_json
 @click.option("--seed", type=click.IntRange(min=0), help="Which games are replayed.  [default: others each time]")
 @as_json
 def command(data: Path, replay: float, seed: int | None, as_json: bool) -> None:
-    """Check every file of the run in DATA: formats, checksums, the chain of models, each game there once.
+    """Check every file of the run in DATA: formats, checksums, the chain of models, whether each game is there.
 
     With --replay, that share of the games is played again from their seeds with the stored models, and compared move
     by move and count by count. That needs the kind of processor and the versions that the run was made with. Nothing
@@ -47,8 +47,8 @@ def command(data: Path, replay: float, seed: int | None, as_json: bool) -> None:
         for problem in report.problems:
             click.echo(problem)
         click.echo(
-            f"{data}: {report.rounds} models, {report.games} games in {report.files} files, {report.replayed} replayed "
-            f"(seed {seed}), {report.quarantined} files in quarantine: "
+            f"{data}: {report.rounds} models, {report.games} games and {report.copied} copies in {report.files} "
+            f"files, {report.replayed} replayed (seed {seed}), {report.quarantined} files in quarantine: "
             + (f"{len(report.problems)} problems" if report.problems else "all is as it should be")
         )
     if report.problems:

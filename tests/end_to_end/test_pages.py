@@ -78,6 +78,13 @@ def status(page):
     return page.get_by_role("status")
 
 
+def moves_shown(page):
+    """Names of the moves on a board of tic-tac-toe that rests, from the address, which follows the picture."""
+    stones = page.locator("circle.stone").count()
+    page.wait_for_url(re.compile("moves=" + ",".join([r"\d"] * stones) + "&"))
+    return parse_qs(urlsplit(page.url).query)["moves"][0].split(",")
+
+
 def test_the_dashboard_of_a_running_training_updates_by_itself(page, tmp_path):
     with ended(
         subprocess.Popen(
@@ -115,8 +122,7 @@ def test_a_whole_game_is_played_by_clicking(page, monitor, finished_run):
     assert page.locator("circle.stone").count() == 2
     rules = load_rules("tictactoe")
     while "Your move." in status(page).inner_text():
-        (names,) = parse_qs(urlsplit(page.url).query)["moves"]
-        moves = [rules.find_action(name) for name in names.split(",")]
+        moves = [rules.find_action(name) for name in moves_shown(page)]
         _, known = rules.replay(moves)
         free = int(known.legal[-1].argmax())
         cell(page, *divmod(free, 3)).click()
@@ -127,8 +133,7 @@ def test_a_whole_game_is_played_by_clicking(page, monitor, finished_run):
             arg=stones,
         )
         expect(status(page)).not_to_contain_text("thinks")
-    (names,) = parse_qs(urlsplit(page.url).query)["moves"]
-    _, known = rules.replay([rules.find_action(name) for name in names.split(",")])
+    _, known = rules.replay([rules.find_action(name) for name in moves_shown(page)])
     outcome, mover = int(known.outcomes[-1]), int(known.to_move[-2])
     expected = "A draw." if outcome == 0 else ("You won." if mover == 0 else "The agent won.")
     assert outcome in (0, 1)
@@ -165,7 +170,7 @@ def test_the_keyboard_plays_too(page, monitor):
     expect(page.locator("rect.cursor")).to_have_count(1)
     page.keyboard.press("Enter")
     expect(page.locator("circle.stone")).to_have_count(2)
-    assert parse_qs(urlsplit(page.url).query)["moves"][0].split(",")[0] == "2", "one up from the middle"
+    assert moves_shown(page)[0] == "2", "one up from the middle"
     page.get_by_label("type a move").fill("nonsense")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("'nonsense' is not a move here; you may play")
@@ -190,10 +195,9 @@ def test_a_new_game_in_the_middle_of_a_thought_is_begun_by_the_agent(page, monit
     page.get_by_role("button", name="New game").click()
     page.get_by_role("button", name="New game").click()
     expect(status(page)).to_have_text(re.compile("won|draw"))
-    stones = page.locator("circle.stone").count()
-    page.wait_for_url(re.compile("moves=" + ",".join([r"\d"] * stones) + "&side=none"))  # follows the picture
-    names = parse_qs(urlsplit(page.url).query)["moves"][0].split(",")
-    assert len(set(names)) == len(names) == stones
+    names = moves_shown(page)
+    assert "side=none" in page.url
+    assert len(set(names)) == len(names)
 
 
 def test_a_newer_model_is_noticed(page, finished_run, tmp_path):
