@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no random openings": ("search.opening_share=0",),
     "openings to 19 plies": ("search.opening_plies=19",),
     "all games from openings": ("search.opening_share=1",),
+    "short openings": ("search.opening_share=1", "search.opening_plies=16", "search.temperature_plies=0"),
     "temperature as in AlphaZero": ("search.temperature_plies=42",),
     "outcomes alone": ("training.value_lambda=1",),  # AlphaZero
     "lambda 0.8": ("training.value_lambda=0.8",),
@@ -60,6 +61,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "32 simulations": ("search.simulations=32",),
     "128 simulations": ("search.simulations=128",),
     "Gumbel": ("search.method=gumbel", "search.simulations=32", "search.gumbel_scale=0.3"),  # Danihelka et al. 2022
+    "targets pruned": ("search.prune_targets=true",),  # Wu 2019, 3.2
+    "no noise": ("search.noise_fraction=0",),
     "quick moves": ("search.full_share=0.25", "search.simulations=128"),  # Wu 2019, 3.1
     "no solver": ("search.solver=false",),
     "end not foretold": ("network.future=false",),  # Wu 2019, 4.1
@@ -116,17 +119,17 @@ def one_run(
     return {"settings": changes, "seed": seed, "seconds": round(spent.seconds), "rounds": rounds, "sets": measured}
 
 
-def show(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Means over seeds: of all sets, and of each with 64 simulations."""
+def show(found: dict[str, list[dict[str, Any]]], simulations: int = 64) -> None:
+    """Means over seeds: of all sets, and of each with so many simulations."""
     table = Table(title="Mistakes, % of 1,000 positions", box=SIMPLE_HEAD)
-    for column in ("", "seeds", "rounds", "policy", "64 sim.", "values", *SETS):
-        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for column in ("", "seeds", "rounds", "policy", f"{simulations} sim.", "values", *SETS):
+        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column), overflow="fold")
     for name, measured in found.items():
         cells = [name, str(len(measured)), f"{np.mean([run['rounds'] for run in measured]):.0f}"]
-        cells += [f"{100 * mean_of(measured, SETS, simulations):.2f}" for simulations in ("0", "64")]
+        cells += [f"{100 * mean_of(measured, SETS, each):.2f}" for each in ("0", f"{simulations}")]
         errors = [run["sets"][each]["value_error"] for run in measured for each in SETS]
         cells.append(f"{np.mean(errors):.3f}")
-        table.add_row(*cells, *(f"{100 * mean_of(measured, (each,), '64'):.1f}" for each in SETS))
+        table.add_row(*cells, *(f"{100 * mean_of(measured, (each,), f'{simulations}'):.1f}" for each in SETS))
     console.print(table)
 
 

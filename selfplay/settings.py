@@ -151,6 +151,13 @@ class SearchSettings(Group, frozen=True):
     quick_simulations: Annotated[
         int, Meta(description="visits of the root of those other moves, which have no noise", ge=1, le=1_000_000)
     ] = 16
+    prune_targets: Annotated[
+        bool,
+        Meta(
+            description="puct: leave visits that an action owes to noise, or to a first impression that did not last, "
+            "out of choice and policy target (policy target pruning)"
+        ),
+    ] = False
     reuse_tree: Annotated[bool, Meta(description="puct: keep the chosen action's subtree for the next move")] = True
     win_in_one: Annotated[
         bool,

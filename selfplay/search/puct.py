@@ -19,7 +19,7 @@ import numpy.typing as npt
 from selfplay.kernels import kernel
 from selfplay.search.search import Decisions, Slots, Turn
 from selfplay.search.simulate import growth_loop
-from selfplay.search.tree import Tree, sound_visits
+from selfplay.search.tree import Tree, is_solved, sound_visits
 from selfplay.settings import SearchSettings
 
 _SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
@@ -32,6 +32,7 @@ class PuctConstants(NamedTuple):
     c_puct_base: float
     fpu_reduction: float
     noise_fraction: float  # of the root's noise array in its priors
+    prunes_targets: bool
 
 
 @kernel
@@ -47,8 +48,7 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
             visited_prior += tree.prior[game, node, action]
     value = total / (1 + visits)  # the node's own evaluation counts as one visit
     unvisited = value - constants.fpu_reduction * math.sqrt(visited_prior)
-    exploration = constants.c_puct + math.log((visits + constants.c_puct_base + 1) / constants.c_puct_base)
-    exploration *= math.sqrt(max(visits, 1))
+    exploration = exploration_weight(visits, constants)
     best, best_score = -1, -np.inf
     for action in range(tree.visits.shape[2]):
         if not tree.live[game, node, action]:
@@ -64,6 +64,13 @@ def choose_puct(tree: Any, game: int, node: int, constants: Any) -> int:
     return best
 
 
+@kernel
+def exploration_weight(visits: int, constants: Any) -> float:
+    """c · sqrt(N) of the formula above, at a node of so many visits N."""
+    weight = constants.c_puct + math.log((visits + constants.c_puct_base + 1) / constants.c_puct_base)
+    return float(weight * math.sqrt(max(visits, 1)))
+
+
 class Puct:
     """The search method PUCT, as `search/search.py` uses it. Explores only where it is given a generator."""
 
@@ -73,7 +80,11 @@ class Puct:
         self._settings = settings
         self.reuses_tree = settings.reuse_tree
         self.constants = PuctConstants(
-            settings.c_puct, settings.c_puct_base, settings.fpu_reduction, settings.noise_fraction
+            settings.c_puct,
+            settings.c_puct_base,
+            settings.fpu_reduction,
+            settings.noise_fraction,
+            settings.prune_targets,
         )
 
     def begin_moves(self, tree: Tree, games: Slots, legal: npt.NDArray[np.bool_], turns: Sequence[Turn]) -> None:
@@ -93,7 +104,7 @@ class Puct:
             if temperature > 0.0:
                 chance[:] = 1.0 / temperature, rng.random()
         found = Decisions(np.empty(len(games), np.int64), np.empty((len(games), tree.visits.shape[2]), np.int32))
-        draw_visits(tree, games, chances, *found)
+        draw_visits(tree, games, self.constants, chances, *found)
         return found
 
 
@@ -110,13 +121,33 @@ def share_out(draws: Any, legal: Any, games: Any, noise: Any) -> None:
 
 
 @kernel
-def draw_visits(tree: Any, games: Any, chances: Any, actions: Any, visits: Any) -> None:
-    """Write the roots' sound visits [n, A], and actions drawn from them as in `draw` with a power and a uniform [n, 2];
-    with power 0 the most visited."""
+def draw_visits(tree: Any, games: Any, constants: Any, chances: Any, actions: Any, visits: Any) -> None:
+    """Write the roots' sound visits [n, A], pruned where that is wanted, and actions drawn from them as in `draw` with
+    a power and a uniform [n, 2]; with power 0 the most visited."""
     for i in range(len(games)):
         sound_visits(tree, games[i], visits[i])
+        if constants.prunes_targets and not is_solved(tree, games[i]):
+            prune_visits(tree, games[i], constants, visits[i])
         power, uniform = chances[i, 0], chances[i, 1]
         actions[i] = draw(visits[i], power, uniform) if power > 0.0 else visits[i].argmax()
+
+
+@kernel
+def prune_visits(tree: Any, game: int, constants: Any, visits: Any) -> None:
+    """Leave of the root's visits [A] to each action as many as it takes to score no more, without noise, than the most
+    visited: policy target pruning (Wu 2019, 3.2). What is in that score's place for Q is what all its visits found."""
+    total = 0
+    for action in range(len(visits)):
+        total += visits[action]
+    exploration, best = exploration_weight(total, constants), visits.argmax()
+    q = tree.value_sum[game, 0, best] / visits[best]
+    score = q + exploration * tree.prior[game, 0, best] / (1 + visits[best])
+    for action in range(len(visits)):
+        if action != best and visits[action] > 0:
+            gap = score - tree.value_sum[game, 0, action] / tree.visits[game, 0, action]
+            if gap > 0.0:
+                wanted = math.ceil(exploration * tree.prior[game, 0, action] / gap - 1.0)
+                visits[action] = min(visits[action], max(0, wanted))
 
 
 @kernel

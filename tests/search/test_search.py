@@ -277,6 +277,53 @@ def test_noise_lies_on_legal_actions_and_sums_to_one(tictactoe):
     assert noise.sum() == pytest.approx(1, abs=1e-6)
 
 
+def pruned_by_hand(root, settings):
+    """The twin of `prune_visits`: takes visits away one by one while the action would still score less without noise."""
+    visits = [int(count) for count in root.visits]
+    c = settings.c_puct + math.log((sum(visits) + settings.c_puct_base + 1) / settings.c_puct_base)
+
+    def score(action, count):
+        return root.q[action] + c * root.prior[action] * math.sqrt(sum(map(int, root.visits))) / (1 + count)
+
+    best = int(root.visits.argmax())
+    for action in range(len(visits)):
+        while action != best and visits[action] > 0 and score(action, visits[action] - 1) <= score(best, visits[best]):
+            visits[action] -= 1
+    return visits
+
+
+def noisy(rules, moves, **settings):
+    """A finished search with noise after these moves."""
+    asked = SearchSettings(simulations=100, noise_fraction=0.8, late_temperature=0.0, **settings)
+    result = Search(rules, remembering(HashEvaluator(), rules), Puct(asked), asked, slots=1)
+    states, known = rules.replay(moves)
+    result.put(0, states[-1:])
+    explore(result, 0, ply=len(moves), legal=known.legal[-1], rng=np.random.default_rng(len(moves)))
+    result.run()
+    return result, asked
+
+
+def test_pruning_takes_away_the_visits_that_noise_brought(connect4):
+    """Against a twin; the most visited action keeps its visits, and is still played."""
+    moves, fewer = [3, 3, 2, 4, 4, 1, 0, 6, 6, 5], 0
+    for ply in range(len(moves)):
+        result, settings = noisy(connect4, moves[:ply], prune_targets=True, solver=False)
+        root = result.root(0)
+        action, target = decide(result, 0, 42, np.random.default_rng(0))
+        assert target.tolist() == pruned_by_hand(root, settings)
+        assert action == root.visits.argmax()
+        assert target[action] == root.visits[action]
+        fewer += root.visits.sum() - target.sum()
+    assert fewer > 100
+
+
+def test_nothing_is_pruned_of_a_solved_root(tictactoe):
+    (pruned, _), (raw, _) = (noisy(tictactoe, [0, 3, 1, 4], prune_targets=prunes) for prunes in (True, False))
+    assert pruned.root(0).outcome == WIN
+    targets = [decide(found, 0, 42, np.random.default_rng(0))[1].tolist() for found in (pruned, raw)]
+    assert targets[0] == targets[1]
+
+
 def test_temperature_draws_by_powers_of_the_visits():
     visits = np.array([1, 0, 3, 4], np.int32)
     rng = np.random.default_rng(0)
