@@ -68,12 +68,12 @@ def shares(player: SearchPlayer, rules: Rules, sets: list[PositionSet], simulati
     """Of each set, the share of mistakes by simulations, and the error of the network's values."""
     found: dict[str, Any] = {}
     for positions in sets:
-        rows = [
-            row for row in measure(player, rules, positions, simulations=simulations).mistakes if row.stage == "all"
-        ]
+        verdict = measure(player, rules, positions, simulations=simulations)
+        rows = [row for row in verdict.mistakes if row.stage == "all"]
         found[positions.name] = {
             "mistakes": {str(row.simulations): round(row.share, 4) for row in rows},
             "value_error": round(rows[0].value_error, 4),
+            "by_ply": {at.ply: [at.mistakes, at.positions] for at in verdict.by_ply},  # with the most simulations
         }
     return found
 

@@ -43,11 +43,21 @@ class Calibration(NamedTuple):
     positions: int
 
 
+class AtPly(NamedTuple):
+    """Positions after so many plies, with the most simulations asked for: where in a game a model errs."""
+
+    ply: int
+    positions: int
+    mistakes: int  # positions in which the model's move is one
+    value_error: float  # as in `Mistakes`
+
+
 class Verdict(NamedTuple):
     """What was measured of a model on one set."""
 
     mistakes: list[Mistakes]
     calibration: list[Calibration]
+    by_ply: list[AtPly]  # rising; plies without positions are left out
 
 
 def measure(
@@ -58,10 +68,10 @@ def measure(
     simulations: Sequence[int],
     on_progress: Callable[[str], None] = lambda doing: None,
 ) -> Verdict:
-    """A model's mistakes on a set, by stage and by simulations, and how its values are calibrated."""
+    """A model's mistakes on a set, by stage, simulations and ply, and how its values are calibrated."""
     glance = player.glance(positions.states)
     stages = np.minimum(3 * positions.plies // rules.info.typical_plies, 2)
-    found = []
+    found, by_ply = [], []
     for number in simulations:
         on_progress(f"{positions.name}: {number} simulations")
         if number == 0:
@@ -71,37 +81,44 @@ def measure(
             actions, facts = player.with_simulations(number).think(positions.states)
             choice = np.array(actions)
             values = np.array([fact.value for fact in facts], np.float32)
+        wrong = positions.outcomes[np.arange(len(choice)), choice] < positions.best
+        errors = (values - positions.best) ** 2
         for stage in ("all", *STAGES):
             rows = np.arange(len(choice)) if stage == "all" else (stages == STAGES.index(stage)).nonzero()[0]
             if len(rows):
-                found.append(_count(positions, stage, number, choice, values, rows))
-    return Verdict(found, calibration(glance.values, positions.best))
+                found.append(_count(positions, stage, number, wrong, errors, rows))
+        if number == max(simulations):
+            by_ply = _by_ply(positions.plies, wrong, errors)
+    return Verdict(found, calibration(glance.values, positions.best), by_ply)
 
 
 def _count(
     positions: PositionSet,
     stage: str,
     simulations: int,
-    choice: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float32],
+    wrong: npt.NDArray[np.bool_],
+    errors: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int64],
 ) -> Mistakes:
-    best, outcomes = positions.best[rows], positions.outcomes[rows]
+    outcomes, mistakes = positions.outcomes[rows], int(wrong[rows].sum())
     worst = np.where(outcomes >= -1, outcomes, 1).min(axis=1)
-    wrong = outcomes[np.arange(len(rows)), choice[rows]] < best
-    low, high = wilson(int(wrong.sum()), len(rows))
-    error = float(((values[rows] - best) ** 2).mean())
+    low, high = wilson(mistakes, len(rows))
     return Mistakes(
         name=positions.name,
         stage=stage,
         simulations=simulations,
         positions=len(rows),
-        can_err=float((worst < best).mean()),
-        share=float(wrong.mean()),
+        can_err=float((worst < positions.best[rows]).mean()),
+        share=mistakes / len(rows),
         low=low,
         high=high,
-        value_error=error,
+        value_error=float(errors[rows].mean()),
     )
+
+
+def _by_ply(plies: npt.NDArray[np.intp], wrong: npt.NDArray[np.bool_], errors: npt.NDArray[np.float32]) -> list[AtPly]:
+    at_plies = [(ply, plies == ply) for ply in np.unique(plies).tolist()]
+    return [AtPly(ply, int(at.sum()), int(wrong[at].sum()), float(errors[at].mean())) for ply, at in at_plies]
 
 
 def calibration(values: npt.NDArray[np.float32], outcomes: npt.NDArray[np.int8]) -> list[Calibration]:

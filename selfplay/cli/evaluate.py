@@ -58,7 +58,8 @@ def command(
     """How often MODEL throws a win or a draw away, measured against perfect play.
 
     Connect Four on its usual board is solved by bitbully (pip install 'selfplay[oracle]'); a game as small as
-    tic-tac-toe is enumerated. Also: the error of the values, and whether a value of 0.5 wins as often as it says.
+    tic-tac-toe is enumerated. Also: the error of the values, and whether a value of 0.5 wins as often as it says; in
+    JSON and the plot, after how many plies the mistakes are made.
 
     \b
     Example:
@@ -115,6 +116,7 @@ def _table(verdict: Verdict) -> dict[str, list[dict[str, Any]]]:
     return {
         "mistakes": [row._asdict() for row in verdict.mistakes],
         "calibration": [each._asdict() for each in verdict.calibration],
+        "by_ply": [at._asdict() for at in verdict.by_ply],
     }
 
 

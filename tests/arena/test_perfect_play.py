@@ -189,6 +189,20 @@ def test_perfect_play_makes_no_mistakes_and_its_opposite_all_there_are(tictactoe
     assert [row.stage for row in good.mistakes] == ["all", "beginning", "middle", "end"]
     assert sum(row.positions for row in good.mistakes[1:]) == good.mistakes[0].positions == 200
     assert all(each.value == each.outcome for each in good.calibration)
+    assert [at.ply for at in bad.by_ply] == sorted(set(positions.plies.tolist()))
+    assert sum(at.positions for at in bad.by_ply) == 200
+    assert sum(at.mistakes for at in bad.by_ply) / 200 == bad.mistakes[0].share
+
+
+def test_mistakes_by_ply_are_those_with_the_most_simulations(tictactoe, positions):
+    player = SearchPlayer("x", tictactoe, HashEvaluator(), simulations=1)
+    found = measure(player, tictactoe, positions, simulations=[0, 30, 2])
+    (row,) = [row for row in found.mistakes if (row.stage, row.simulations) == ("all", 30)]
+    assert sum(at.mistakes for at in found.by_ply) == round(200 * row.share) > 0
+    errors = [at.value_error * at.positions for at in found.by_ply]
+    assert sum(errors) / 200 == pytest.approx(row.value_error)
+    openings = [at for at in found.by_ply if at.ply == 1]
+    assert [at.positions for at in openings] == [int((positions.plies == 1).sum())]
 
 
 def test_thinking_longer_makes_fewer_mistakes(tictactoe, positions):
