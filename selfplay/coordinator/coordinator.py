@@ -268,8 +268,8 @@ class Coordinator:
 
     def _play_ahead(self, number: int) -> None:
         """One look at the workers, who play a round while the one before it is trained."""
+        self._look_for_files()  # first: what a worker has just played is not to be handed out again
         self._hand_out(number)
-        self._look_for_files()
         self.status.round_seconds = time.monotonic() - self._began
         self._report()
 

@@ -9,6 +9,7 @@ from selfplay.engines.inline import InlineEngine
 from selfplay.errors import ModelDamaged, ProcessError, RunError
 from selfplay.rundir.event_types import Stopped, Trained
 from selfplay.rundir.events import EventReader
+from selfplay.samples.batch_file import read_batch
 
 
 class FailingEngine(InlineEngine):
@@ -157,3 +158,12 @@ def test_an_interrupted_run_keeps_the_round_that_was_being_trained(calm, tmp_pat
     assert [event.round for event in events_of(tmp_path, Trained)] == [1]
     assert (tmp_path / "data" / "models" / "round_0001.pt").exists()
     assert run(tmp_path, InlineEngine())[0].fingerprint == calm
+
+
+def test_no_game_is_played_twice_while_the_round_before_is_trained(tmp_path):
+    """The training takes longer than the play that goes on beside it, so that tasks end before it does."""
+    lagged = {"selfplay": {"games_per_round": 40, "lag": 1}, "training": {"passes": 60.0}}
+    run(tmp_path, InlineEngine(), rounds=3, workers=3, assignments=lagged)
+    files = (tmp_path / "data").glob("worker_*/batch_*.json")
+    played = [(batch.round, game.number) for batch in map(read_batch, files) for game in batch.games]
+    assert len(played) == len(set(played)) == 120
