@@ -91,6 +91,23 @@ class SearchSettings(Group, frozen=True):
         int,
         Meta(description="visits of the root before a move is chosen, reused ones counted", ge=1, le=1_000_000),
     ] = 64
+    early_simulations: Annotated[
+        int,
+        Meta(
+            description="puct: visits of the root before a game's first moves, where that is more: much hangs on them, "
+            "and they are few",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
+    early_plies: Annotated[
+        int,
+        Meta(
+            description="puct: plies from the start of a game, its random ones among them, that are searched so",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
     c_puct: Annotated[
         float,
         Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100),

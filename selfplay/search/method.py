@@ -19,6 +19,11 @@ def self_play_method(settings: SearchSettings, info: GameInfo) -> SearchMethod:
             f"search.full_share = {settings.full_share} does not go with search.method = gumbel, whose plan needs all "
             "simulations: leave it at 1"
         )
+    if settings.method == "gumbel" and settings.early_plies > 0:
+        raise UsageError(
+            f"search.early_plies = {settings.early_plies} does not go with search.method = gumbel, which plans every "
+            "move alike: leave it at 0"
+        )
     return Gumbel(settings, actions=info.num_actions) if settings.method == "gumbel" else Puct(settings)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -85,7 +86,11 @@ class Lockstep:
         self._rules = rules
         self._run_seed = run_seed
         self._round = round_number
-        self.search = Search(rules, evaluator, self_play_method(settings, rules.info), settings, slots=slots)
+        most = settings.simulations
+        if settings.early_plies > 0:
+            most = max(most, settings.early_simulations)
+        roomy = msgspec.structs.replace(settings, simulations=most)
+        self.search = Search(rules, evaluator, self_play_method(settings, rules.info), roomy, slots=slots)
         self._settings = settings
         self._seats: list[_Seat | None] = [None] * slots
 
@@ -136,6 +141,8 @@ class Lockstep:
             if seat.is_quick:
                 self.search.hurry(slot, settings.quick_simulations)
             else:
+                if len(seat.moves) >= settings.early_plies:
+                    self.search.hurry(slot, settings.simulations)
                 slots.append(slot)
                 legal.append(mask)
                 turns.append(seat.turn)

@@ -94,9 +94,26 @@ def test_a_quick_move_is_searched_as_one_without_noise(connect4):
     assert (first.moves, first.values) == (second.moves, second.values)
 
 
-def test_gumbel_has_no_quick_moves(connect4):
+@pytest.mark.parametrize("reuse", [True, False])
+def test_early_moves_are_searched_for_longer(connect4, reuse):
+    """And the later ones as ever: visits that the tree keeps of an early search may be more than they need."""
+    search = msgspec.structs.replace(
+        SEARCH, early_simulations=50, early_plies=4, solver=False, opening_share=0.5, reuse_tree=reuse
+    )
+    games = play(connect4, range(20), slots=6, search=search)
+    assert {game.opening for game in games.values()} > {0, 1, 2, 3, 5}
+    for number, game in games.items():
+        visits = [sum(policy[1::2]) for policy in game.policies[game.opening :]]
+        early = max(0, 4 - game.opening)
+        assert visits[:early] == [50] * early
+        assert all(50 >= count >= 20 if reuse else count == 20 for count in visits[early:])
+        assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
+
+
+@pytest.mark.parametrize("setting", [{"full_share": 0.5}, {"early_plies": 3}])
+def test_gumbel_searches_all_moves_alike(connect4, setting):
     with pytest.raises(UsageError, match=r"does not go with search\.method = gumbel"):
-        play(connect4, range(1), slots=1, search=msgspec.structs.replace(SEARCH, method="gumbel", full_share=0.5))
+        play(connect4, range(1), slots=1, search=msgspec.structs.replace(SEARCH, method="gumbel", **setting))
 
 
 def test_games_of_a_round_differ(connect4):
