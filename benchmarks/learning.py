@@ -72,6 +72,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "4 x 32": ("network.block=basic", "network.blocks=4", "network.channels=32"),
     "8 x 64 bottleneck": ("network.blocks=8",),
     "growing from two blocks": ("network.first_blocks=2",),
+    "8 x 32": ("network.block=basic", "network.blocks=8", "network.channels=32"),
+    "4 x 64": ("network.block=basic", "network.blocks=4"),
     "5 x 64": ("network.block=basic", "network.blocks=5"),
     "a gate": ("selfplay.gate=0.55", "selfplay.gate_games=100"),  # AlphaGo Zero
 }
