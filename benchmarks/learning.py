@@ -46,6 +46,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "openings to 19 plies": ("search.opening_plies=19",),
     "all games from openings": ("search.opening_share=1",),
     "short openings": ("search.opening_share=1", "search.opening_plies=16", "search.temperature_plies=0"),
+    "short openings and some long": (
+        "search.opening_share=1",
+        "search.opening_draws=2",
+        "search.temperature_plies=0",
+    ),
     "early moves thought over": ("search.early_simulations=400", "search.early_plies=10"),
     "temperature as in AlphaZero": ("search.temperature_plies=42",),
     "outcomes alone": ("training.value_lambda=1",),  # AlphaZero

@@ -156,6 +156,15 @@ class SearchSettings(Group, frozen=True):
         int,
         Meta(description="most random plies of such a game: one to so many, each number as likely", ge=1, le=10_000),
     ] = 8
+    opening_draws: Annotated[
+        int,
+        Meta(
+            description="that number is drawn so often, and the least counts: with two or three, short openings, whose "
+            "games are decided last, are likelier than long ones",
+            ge=1,
+            le=16,
+        ),
+    ] = 1
     full_share: Annotated[
         float,
         Meta(

@@ -124,7 +124,7 @@ class Lockstep:
         settings = self._settings
         if settings.opening_share == 0.0 or rng.random() >= settings.opening_share:
             return 0
-        return int(rng.integers(1, settings.opening_plies + 1))
+        return min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
 
     def _begin_moves(self, roots: list[tuple[int, npt.NDArray[np.bool_] | None]]) -> None:
         """Prepare the searches for moves: in full, or quickly (playout cap randomisation, Wu 2019, 3.1).

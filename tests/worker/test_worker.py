@@ -66,6 +66,14 @@ def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, method
         assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
 
 
+def test_of_several_draws_the_shortest_opening_counts(tictactoe):
+    """Without a search: the chance that the least of two draws of 1 to 4 is k or more is (5 - k)² / 16."""
+    search = msgspec.structs.replace(SEARCH, simulations=1, opening_share=1.0, opening_plies=4, opening_draws=2)
+    openings = [game.opening for game in play(tictactoe, range(800), slots=64, search=search).values()]
+    shares = np.bincount(openings, minlength=5)[1:] / 800
+    np.testing.assert_allclose(shares, np.array([7, 5, 3, 1]) / 16, atol=0.053)  # three standard errors of a half
+
+
 def test_quick_moves_are_played_and_not_learnt(connect4):
     search = msgspec.structs.replace(SEARCH, full_share=0.25, quick_simulations=5, solver=False, opening_share=0.3)
     games = play(connect4, range(60), slots=16, search=search)
