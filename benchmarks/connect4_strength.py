@@ -73,7 +73,6 @@ def shares(player: SearchPlayer, rules: Rules, sets: list[PositionSet], simulati
         found[positions.name] = {
             "mistakes": {str(row.simulations): round(row.share, 4) for row in rows},
             "value_error": round(rows[0].value_error, 4),
-            "by_ply": {at.ply: [at.mistakes, at.positions] for at in verdict.by_ply},  # with the most simulations
         }
     return found
 

@@ -42,15 +42,9 @@ PRESET = "connect4-30min"
 # What is changed, and where the idea comes from.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "the preset": (),
-    "no random openings": ("search.opening_share=0",),
-    "openings to 19 plies": ("search.opening_plies=19",),
-    "all games from openings": ("search.opening_share=1",),
-    "short openings": ("search.opening_share=1", "search.opening_plies=16", "search.temperature_plies=0"),
-    "short openings and some long": (
-        "search.opening_share=1",
-        "search.opening_draws=2",
-        "search.temperature_plies=0",
-    ),
+    "openings as before": ("search.temperature_plies=6", "search.opening_share=0.7", "search.opening_draws=1"),
+    "openings to 16 plies": ("search.opening_plies=16", "search.opening_draws=1"),
+    "no random openings": ("search.temperature_plies=6", "search.opening_share=0"),
     "early moves thought over": ("search.early_simulations=400", "search.early_plies=10"),
     "temperature as in AlphaZero": ("search.temperature_plies=42",),
     "outcomes alone": ("training.value_lambda=1",),  # AlphaZero
@@ -74,12 +68,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "end not foretold": ("network.future=false",),  # Wu 2019, 4.1
     "Muon, steps falling later": ("training.muon_learning_rate=0.02", "training.constant_steps=2000"),
     "Muon, falling steps": ("training.muon_learning_rate=0.02", "training.constant_steps=500"),  # Jordan et al. 2024
-    "4 x 32": ("network.block=basic", "network.blocks=4", "network.channels=32"),
-    "8 x 64 bottleneck": ("network.blocks=8",),
+    "4 x 32": ("network.channels=32",),
+    "8 x 32": ("network.blocks=8", "network.channels=32"),
+    "6 x 64": ("network.blocks=6",),
+    "6 x 64 bottleneck": ("network.block=bottleneck", "network.blocks=6"),
     "growing from two blocks": ("network.first_blocks=2",),
-    "8 x 32": ("network.block=basic", "network.blocks=8", "network.channels=32"),
-    "4 x 64": ("network.block=basic", "network.blocks=4"),
-    "5 x 64": ("network.block=basic", "network.blocks=5"),
     "a gate": ("selfplay.gate=0.55", "selfplay.gate_games=100"),  # AlphaGo Zero
 }
 PLIES = (0, 6, 10, 14, 18, 22, 26, 30, 42)  # of the bins of `targets`
