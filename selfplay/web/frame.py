@@ -47,7 +47,10 @@ def _theme_button() -> None:
         ui.run_javascript(_KEEP_THEME.format("1" if dark.value else "0"))
 
     async def recall() -> None:
-        kept = await ui.run_javascript(_ASK_THEME, timeout=5.0)
+        try:
+            kept = await ui.run_javascript(_ASK_THEME, timeout=5.0)
+        except TimeoutError:  # the browser sleeps, or has gone: as the system says, then
+            return
         if kept in ("0", "1"):
             dark.value = kept == "1"
 
