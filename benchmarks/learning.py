@@ -127,10 +127,10 @@ def show(found: dict[str, list[dict[str, Any]]], simulations: int = 64) -> None:
         table.add_column(column, justify="right" if column else "left", no_wrap=bool(column), overflow="fold")
     for name, measured in found.items():
         cells = [name, str(len(measured)), f"{np.mean([run['rounds'] for run in measured]):.0f}"]
-        cells += [f"{100 * mean_of(measured, SETS, each):.2f}" for each in ("0", f"{simulations}")]
+        cells += [f"{100 * mean_of(measured, SETS, each):.2f}" for each in ("0", str(simulations))]
         errors = [run["sets"][each]["value_error"] for run in measured for each in SETS]
         cells.append(f"{np.mean(errors):.3f}")
-        table.add_row(*cells, *(f"{100 * mean_of(measured, (each,), f'{simulations}'):.1f}" for each in SETS))
+        table.add_row(*cells, *(f"{100 * mean_of(measured, (each,), str(simulations)):.1f}" for each in SETS))
     console.print(table)
 
 

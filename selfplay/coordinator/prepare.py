@@ -30,6 +30,6 @@ def compile_kernels(settings: Settings) -> None:
     rules = load_rules(settings.game.name)
     rules.replay([])
     evaluator = CachedEvaluator(_NoNetwork(rules.info.num_actions), rules.info, positions=64)
-    search = msgspec.structs.replace(settings.search, simulations=2)
+    search = msgspec.structs.replace(settings.search, simulations=2, early_plies=0)
     for _ in Lockstep(rules, evaluator, search, slots=1, run_seed=0, round_number=1).play(range(1)):
         pass

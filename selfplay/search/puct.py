@@ -19,7 +19,7 @@ import numpy.typing as npt
 from selfplay.kernels import kernel
 from selfplay.search.search import Decisions, Slots, Turn
 from selfplay.search.simulate import growth_loop
-from selfplay.search.tree import Tree, is_solved, sound_visits
+from selfplay.search.tree import Tree, sound_visits
 from selfplay.settings import SearchSettings
 
 _SMALLEST_SUM = 1e-300  # gamma draws of a tiny alpha may all be zero: then there is no noise in this move
@@ -126,7 +126,7 @@ def draw_visits(tree: Any, games: Any, constants: Any, chances: Any, actions: An
     a power and a uniform [n, 2]; with power 0 the most visited."""
     for i in range(len(games)):
         sound_visits(tree, games[i], visits[i])
-        if constants.prunes_targets and not is_solved(tree, games[i]):
+        if constants.prunes_targets:
             prune_visits(tree, games[i], constants, visits[i])
         power, uniform = chances[i, 0], chances[i, 1]
         actions[i] = draw(visits[i], power, uniform) if power > 0.0 else visits[i].argmax()
@@ -135,7 +135,7 @@ def draw_visits(tree: Any, games: Any, constants: Any, chances: Any, actions: An
 @kernel
 def prune_visits(tree: Any, game: int, constants: Any, visits: Any) -> None:
     """Leave of the root's visits [A] to each action as many as it takes to score no more, without noise, than the most
-    visited: policy target pruning (Wu 2019, 3.2). What is in that score's place for Q is what all its visits found."""
+    visited: policy target pruning (Wu 2019, 3.2). Q in that score is what all visits have found, pruned ones too."""
     total = 0
     for action in range(len(visits)):
         total += visits[action]

@@ -141,7 +141,7 @@ class Lockstep:
             if seat.is_quick:
                 self.search.hurry(slot, settings.quick_simulations)
             else:
-                if len(seat.moves) >= settings.early_plies:
+                if 0 < settings.early_plies <= len(seat.moves):
                     self.search.hurry(slot, settings.simulations)
                 slots.append(slot)
                 legal.append(mask)

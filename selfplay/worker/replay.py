@@ -98,7 +98,7 @@ def arithmetic_digest(rules: Rules, network: Evaluator, search: SearchSettings) 
     known = rules.describe(states)
     judged = network.evaluate(Positions(rules, states, known.legal, known.keys))
     digest = hashlib.sha256(judged.priors.tobytes() + judged.values.tobytes())
-    quick = msgspec.structs.replace(search, simulations=TESTED_SIMULATIONS, quick_simulations=2)
+    quick = msgspec.structs.replace(search, simulations=TESTED_SIMULATIONS, early_plies=0, quick_simulations=2)
     cached = CachedEvaluator(network, rules.info, positions=10_000)
     lockstep = Lockstep(rules, cached, quick, slots=TESTED_GAMES, run_seed=_TEST_SEED, round_number=_TEST_ROUND)
     played = [record for record in lockstep.play(range(TESTED_GAMES)) if record is not None]

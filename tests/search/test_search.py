@@ -317,13 +317,6 @@ def test_pruning_takes_away_the_visits_that_noise_brought(connect4):
     assert fewer > 100
 
 
-def test_nothing_is_pruned_of_a_solved_root(tictactoe):
-    (pruned, _), (raw, _) = (noisy(tictactoe, [0, 3, 1, 4], prune_targets=prunes) for prunes in (True, False))
-    assert pruned.root(0).outcome == WIN
-    targets = [decide(found, 0, 42, np.random.default_rng(0))[1].tolist() for found in (pruned, raw)]
-    assert targets[0] == targets[1]
-
-
 def test_temperature_draws_by_powers_of_the_visits():
     visits = np.array([1, 0, 3, 4], np.int32)
     rng = np.random.default_rng(0)
