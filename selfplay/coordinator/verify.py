@@ -117,11 +117,10 @@ def _check_batches(
     trained: int,
 ) -> Iterator[str]:
     """Every batch file, and all games of the rounds up to `trained`; fills `places`: where each game lies."""
-    files, looked_at = layout.batch_files(), 0
-    collector = BatchCollector(lambda: files[looked_at - 1 : looked_at], identity)
-    for looked_at, path in enumerate(files, start=1):
-        yield f"batch files: {looked_at}/{len(files)}"
-        sweep = collector.sweep()
+    files = layout.batch_files()
+    collector = BatchCollector(lambda: files, identity)
+    for number, (path, sweep) in enumerate(zip(files, collector.sweeps(files_at_once=1), strict=True), start=1):
+        yield f"batch files: {number}/{len(files)}"
         report.problems += [f"{rejected.path}: {rejected.reason}" for rejected in sweep.rejected]
         report.problems += [f"{path}: the model that played it is not there" for path, _ in sweep.waiting]
         report.files += len(sweep.accepted) + len(sweep.copies)

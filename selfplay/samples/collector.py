@@ -131,12 +131,12 @@ class BatchCollector:
         self._look_for_new()
         return self._sweep([*self._coming])
 
-    def sweeps(self) -> Iterator[Sweep]:
-        """As `sweep`, some files at a time: a run with a million positions has more games than one wants to hold as
-        they stand in the files."""
+    def sweeps(self, files_at_once: int = FILES_AT_ONCE) -> Iterator[Sweep]:
+        """As `sweep`, some files at a time, in the order of their list: a run with a million positions has more games
+        than one wants to hold as they stand in the files."""
         self._look_for_new()
         while self._coming:
-            yield self._sweep([*islice(self._coming, FILES_AT_ONCE)])
+            yield self._sweep([*islice(self._coming, files_at_once)])
 
     def _sweep(self, paths: list[Path]) -> Sweep:
         sweep = Sweep()

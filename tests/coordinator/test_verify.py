@@ -112,6 +112,7 @@ def test_damage_is_found_and_named(run, damage, message):
     problems = report_of(run).problems
     assert problems
     assert any(re.search(message, problem) for problem in problems), problems
+    assert len(problems) == len(set(problems)), "each is told once"
 
 
 def test_a_forged_game_is_found_by_its_replay(run):
