@@ -29,7 +29,8 @@ OLDER: Tree = {"search": {"win_in_one": False, "solver": False}, "selfplay": {"p
 def from_tree(tree: Tree, *, where: str) -> Settings:
     """Checked settings from nested dictionaries; missing fields take their defaults.
 
-    Raises `UsageError` for an unknown group or field (the nearest is offered) and for a value out of range.
+    Raises `UsageError` for an unknown group or field (the nearest is offered), for a value out of range and for values
+    that do not go together.
     """
     _refuse_unknown_names(tree, where)
     try:
@@ -172,6 +173,8 @@ def _explain(message: str, tree: Tree) -> str:
     reason, _, place = message.partition(" - at ")
     group, _, field = place.strip("`").removeprefix("$.").partition(".")
     found = tree.get(group, {}).get(field) if isinstance(tree.get(group), dict) else tree.get(group)
+    if not field and isinstance(tree.get(group), dict):  # its values do not go together
+        return f"{group}: {reason}"
     name = f"{group}.{field}" if field else group
     if field and (choices := _choices(group, field)):
         return f"{name}: found {found!r}, expected one of {', '.join(choices)}{nearest(str(found), choices)}"

@@ -200,6 +200,13 @@ class SearchSettings(Group, frozen=True):
         ),
     ] = True
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for settings that do not go together: Gumbel plans all simulations of every move."""
+        if self.method == "gumbel" and self.full_share < 1.0:
+            raise ValueError(f"full_share = {self.full_share} does not go with method = gumbel: leave it at 1")
+        if self.method == "gumbel" and self.early_plies > 0:
+            raise ValueError(f"early_plies = {self.early_plies} does not go with method = gumbel: leave it at 0")
+
 
 class SelfPlaySettings(Group, frozen=True):
     """What a round is."""

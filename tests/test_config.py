@@ -57,6 +57,14 @@ def test_every_game_that_comes_along_has_a_preset():
     [
         ("search.simulation=64", r'unknown setting "search.simulation" \(did you mean "simulations"\?\)'),
         ("serch.simulations=64", r'unknown group of settings "serch" \(did you mean "search"\?\)'),
+        (
+            "search.method=gumbel search.full_share=0.5",
+            r"^--set: search: full_share = 0.5 does not go with method = gumbel",
+        ),
+        (
+            "search.method=gumbel search.early_plies=3",
+            r"^--set: search: early_plies = 3 does not go with method = gumbel",
+        ),
         ("search.simulations=0", r"search.simulations: found 0, expected `int` >= 1"),
         ("search.simulations=-3", r"search.simulations: found -3, expected `int` >= 1"),
         ("search.simulations=many", r"search.simulations: found 'many', expected `int`, got `str`"),
@@ -71,7 +79,7 @@ def test_every_game_that_comes_along_has_a_preset():
 )
 def test_wrong_settings_are_named(assignment, message):
     with pytest.raises(UsageError, match=message):
-        from_tree(parse_assignments((assignment,)), where="--set")
+        from_tree(parse_assignments(tuple(assignment.split())), where="--set")
 
 
 @pytest.mark.parametrize("text", ["search.simulations", "simulations=3", "=3", "search.=3"])

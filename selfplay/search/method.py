@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from selfplay.errors import UsageError
 from selfplay.games.game import GameInfo
 from selfplay.search.gumbel import Gumbel
 from selfplay.search.puct import Puct
@@ -13,17 +12,7 @@ from selfplay.settings import SearchSettings
 
 
 def self_play_method(settings: SearchSettings, info: GameInfo) -> SearchMethod:
-    """The method with all its exploration. Raises `UsageError` where settings do not go together."""
-    if settings.method == "gumbel" and settings.full_share < 1.0:
-        raise UsageError(
-            f"search.full_share = {settings.full_share} does not go with search.method = gumbel, whose plan needs all "
-            "simulations: leave it at 1"
-        )
-    if settings.method == "gumbel" and settings.early_plies > 0:
-        raise UsageError(
-            f"search.early_plies = {settings.early_plies} does not go with search.method = gumbel, which plans every "
-            "move alike: leave it at 0"
-        )
+    """The method with all its exploration."""
     return Gumbel(settings, actions=info.num_actions) if settings.method == "gumbel" else Puct(settings)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from toys import HashEvaluator
 
-from selfplay.errors import BatchError, GameError, ModelError, UsageError
+from selfplay.errors import BatchError, GameError, ModelError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
@@ -116,12 +116,6 @@ def test_early_moves_are_searched_for_longer(connect4, reuse):
         assert visits[:early] == [50] * early
         assert all(50 >= count >= 20 if reuse else count == 20 for count in visits[early:])
         assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
-
-
-@pytest.mark.parametrize("setting", [{"full_share": 0.5}, {"early_plies": 3}])
-def test_gumbel_searches_all_moves_alike(connect4, setting):
-    with pytest.raises(UsageError, match=r"does not go with search\.method = gumbel"):
-        play(connect4, range(1), slots=1, search=msgspec.structs.replace(SEARCH, method="gumbel", **setting))
 
 
 def test_games_of_a_round_differ(connect4):
