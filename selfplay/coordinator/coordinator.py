@@ -11,15 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from selfplay.arena.contest import Contest, Result
-from selfplay.arena.match import count_results
+from selfplay.coordinator.contests import Contests
 from selfplay.coordinator.crew import Crew
 from selfplay.coordinator.diagnostics import Diagnostics
-from selfplay.coordinator.evaluation import Evaluations, as_event
 from selfplay.coordinator.intake import Intake
 from selfplay.coordinator.plan import (
     Contend,
@@ -36,6 +33,7 @@ from selfplay.coordinator.plan import (
 )
 from selfplay.coordinator.run import OpenRun
 from selfplay.coordinator.status import Status
+from selfplay.coordinator.telling import Telling
 from selfplay.coordinator.upkeep import Upkeep
 from selfplay.engines.engine import Engine, Message
 from selfplay.errors import DiskFullError, ModelDamaged
@@ -46,15 +44,13 @@ from selfplay.network.card import check_checkpoint_bytes
 from selfplay.rundir import event_types
 from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
-from selfplay.rundir.gates import Gate, PlayingModels, write_gate
+from selfplay.rundir.gates import PlayingModels
 from selfplay.rundir.layout import inference_twin
 from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import RunIdentity
 
 LISTING_SECONDS = 2.0  # between two looks at the folders when no bell rings
 LEAST_LISTING_SECONDS = 1.0  # between two looks while all workers play
-EVENT_SECONDS = 2.0  # between two progress events
-FEW_WORKERS = 200  # with more, progress events are rarer, since each tells of every worker
 FINISH_SECONDS = 10.0  # that work in hand has to come to an end when the run is interrupted
 DONE_SECONDS = 1.0  # that workers have to say that they are done, once all games are there
 
@@ -90,30 +86,26 @@ class Coordinator:
         self._run = run
         self._options = options
         self._engine = engine
-        self._show = show
-        self._say = say
         self._layout = run.layout
-        self._events = EventLog(run.layout.events)
-        self._rules = load_rules(run.settings.game.name)
+        rules, workers = load_rules(run.settings.game.name), options.workers
+        self.status = Status(rules.info.name, options.rounds)
+        telling = Telling(EventLog(run.layout.events), self.status, workers=workers, show=show, say=say)
         self._models = ModelsOnDisk(run.layout)
         self._playing = PlayingModels(run.layout, self._models, run.settings.selfplay)
-        identity = RunIdentity.of(run.settings, self._rules, self._playing.plays)
-        self._intake = Intake(run.layout, identity, events=self._events, say=say)
+        self._intake = Intake(run.layout, RunIdentity.of(run.settings, rules, self._playing.plays), telling)
         self._collector = self._intake.collector
-        self._upkeep = Upkeep(run.layout, run.model, events=self._events, say=say)
-        self.status = Status(self._rules.info.name, options.rounds)
-        self._evaluations = Evaluations(run, self._rules)
-        self._crew = Crew(run, engine, status=self.status, events=self._events, say=say)
-        self._session_started = time.monotonic()
+        self._upkeep = Upkeep(run.layout, run.model, telling)
+        self._crew = Crew(run, engine, telling)
+        self._contests = Contests(run, rules, self._crew, workers=workers, telling=telling)
+        self._telling = telling
         self._bell = FolderBell(run.layout.root)
         self._diagnostics = Diagnostics()
-        self._last_event = 0.0
         self._last_listing = 0.0
         self._begun, self._began = 0, 0.0  # the round that is played, and since when
 
     def work(self) -> None:
         """Go on until the run has its rounds; children are gone when this returns or raises."""
-        self._events.add(
+        self._telling.log(
             event_types.Started(
                 workers=self._options.workers,
                 rounds=self._options.rounds,
@@ -137,11 +129,13 @@ class Coordinator:
         finally:
             self._engine.stop_all()
             self._upkeep.sweep_leftovers()
-            self._events.add(event_types.Stopped(reason=reason))
+            self._telling.log(event_types.Stopped(reason=reason))
 
     def _finish(self) -> None:
         """Bring to an end what is in hand, for a while: games under way, a round that is being trained."""
-        self._say(f"stopping: what is in hand is finished, for at most {FINISH_SECONDS:.0f} s; Ctrl-C stops at once")
+        self._telling.say(
+            f"stopping: what is in hand is finished, for at most {FINISH_SECONDS:.0f} s; Ctrl-C stops at once"
+        )
         answer = self._crew.finish(FINISH_SECONDS)
         if answer is not None and answer["event"] == "trained":
             self._note_training(answer)
@@ -160,18 +154,18 @@ class Coordinator:
             except ModelDamaged as error:
                 self._upkeep.put_aside(error, self._models)
         self.status.phase, self.status.phase_share, self.status.seconds_left = "finished", 1.0, None
-        self._events.add(self.status.as_event())
+        self._telling.log(self.status.as_event())
 
     def _do(self, step: Step) -> None:
         match step:
             case CreateModel():
                 self._create()
             case Contend(number):
-                self._contend(number)
+                self._contests.contend(number, self._champion(number - 1))
             case Publish(number):
                 self._publish(number)
             case Evaluate(number):
-                self._evaluate(number)
+                self._contests.evaluate(number, self._fingerprint(number))
             case Play(number, games):
                 self._play(number, len(games))
             case Train(number):
@@ -185,14 +179,14 @@ class Coordinator:
         undecided = self._playing.first_undecided(rounds)
         if undecided is not None:
             return Facts(newest, False, 1, (), undecided=undecided)
-        source = self._champion_after(newest)
+        source = self._layout.model(self._champion(newest))
         published = same_content(model, source) and same_content(inference_twin(model), inference_twin(source))
         number = 0
         while number in rounds and (number == 0 or self._collector.is_complete(number)):
             number += 1
         missing = tuple(self._collector.missing(number)) if number else ()
         wanted = is_to_be_evaluated(newest, self._run.settings.evaluation, rounds=self._options.rounds)
-        return Facts(newest, published, number, missing, evaluated=not wanted or self._evaluations.is_there(newest))
+        return Facts(newest, published, number, missing, evaluated=not wanted or self._contests.is_evaluated(newest))
 
     # --- the steps -------------------------------------------------------------------------------------------
 
@@ -200,14 +194,16 @@ class Coordinator:
         # Workers get ready meanwhile, but for one: all wait for the trainer, which has a core to itself until then.
         self._crew.begin_round(min(self._options.workers, usable_cores() - 1))
         initial = str(self._run.initial_model) if self._run.initial_model else ""
-        answer = self._crew.ask_trainer({"do": "create", "model": initial}, until="created", meanwhile=self._report)
+        answer = self._crew.ask_trainer(
+            {"do": "create", "model": initial}, until="created", meanwhile=self._telling.report
+        )
         origin = f"starts from {initial}" if initial else "is untrained"
-        self._say(f"round 0: the model {answer['fingerprint'][:12]} {origin}")
+        self._telling.say(f"round 0: the model {answer['fingerprint'][:12]} {origin}")
 
     def _publish(self, number: int) -> None:
         """The twin first: workers read the twin, people look at the checkpoint. Raises `ModelDamaged`."""
         self._models.fingerprint(number)  # reads the twin: what is damaged is not copied over what may be whole
-        source = self._champion_after(number)
+        source = self._layout.model(self._champion(number))
         checkpoint = source.read_bytes()
         check_checkpoint_bytes(checkpoint, source)
         write_atomically(inference_twin(self._run.model), inference_twin(source).read_bytes())
@@ -227,7 +223,7 @@ class Coordinator:
         self._crew.let_go(number)
         self._begun = 0
         games_there = self._intake.games_of(number)
-        self._events.add(
+        self._telling.log(
             event_types.Played(
                 round=number,
                 games=status.games_total,
@@ -239,12 +235,12 @@ class Coordinator:
                 games_per_second=round(status.per_second("games"), 2),
                 simulations_per_second=round(status.per_second("simulations")),
                 hit_share=round(status.hit_share, 4),
-                **self._lap(),
+                **self._telling.lap(),
             )
         )
         if status.total("games"):
-            self._events.add(status.as_event())
-            self._say(status.played_line())
+            self._telling.log(status.as_event())
+            self._telling.say(status.played_line())
 
     def _begin_playing(self, number: int, games: int) -> None:
         """Say that a round is begun, of which so many games are missing; unless it is already, beside a training."""
@@ -253,7 +249,7 @@ class Coordinator:
         self._begun, self._began = number, time.monotonic()
         self.status.first_round = self.status.first_round or number
         self.status.games_total = self._run.settings.selfplay.games_per_round
-        self._events.add(event_types.Playing(round=number, games=games))
+        self._telling.log(event_types.Playing(round=number, games=games))
         self._crew.begin_round(self._options.workers)
 
     def _hand_out(self, number: int) -> None:
@@ -271,50 +267,19 @@ class Coordinator:
         self._look_for_files()  # first: what a worker has just played is not to be handed out again
         self._hand_out(number)
         self.status.round_seconds = time.monotonic() - self._began
-        self._report()
+        self._telling.report()
 
-    def _evaluate(self, number: int) -> None:
-        fingerprint, contest = self._models.fingerprint(number), self._evaluations.contest(number)
-        assert fingerprint is not None
-        found = self._evaluations.store(number, fingerprint, contest, self._results_of(contest, number, "evaluating"))
-        for event in found.as_events():
-            self._events.add(event)
-        self.status.rating = self._evaluations.rating_line(number)
-        for line in filter(None, (*found.lines(), self.status.rating)):
-            self._say(line)
-
-    def _contend(self, number: int) -> None:
-        champion, settings = self._playing.champion(number - 1), self._run.settings.selfplay
-        assert champion is not None
-        contest = self._evaluations.gate(number, champion)
-        points = contest.results_of(0, self._results_of(contest, number, "contending"))
-        match = count_results(contest.pairings[0].a.name, contest.pairings[0].b.name, points)
-        gate = Gate(round=number, champion=champion, games=match.games, score=match.score, needed=settings.gate)
-        write_gate(self._layout, gate)
-        self._events.add(as_event(number, match))
-        verdict = "plays from now on" if gate.is_passed else f"does not play: {gate.needed:.3f} are needed"
-        self._say(f"{match}; {match.a} {verdict}")
-
-    def _results_of(self, contest: Contest, number: int, phase: str) -> dict[int, Result]:
-        """What comes of a contest after round `number`, played by all workers."""
-        status, results = self.status, self._crew.results
-        status.round, status.phase, status.phase_share = number, phase, 0.0
-        self._crew.begin_round(max(1, self._options.workers), trains=False)  # contests are never played elsewhere
-        what = {"contest": msgspec.to_builtins(contest), "reads": contest.models}
-        while len(results) < contest.items:
-            self._crew.hand_out(number, lambda: [item for item in range(contest.items) if item not in results], what)
-            self._crew.take_all()
-            self._crew.restart()
-            status.phase_share = len(results) / max(1, contest.items)
-            self._report()
-        self._crew.let_go(number)
-        return dict(results)
-
-    def _champion_after(self, number: int) -> Path:
-        """The checkpoint of the round that plays after round `number`."""
+    def _champion(self, number: int) -> int:
+        """The round that plays after round `number`."""
         champion = self._playing.champion(number)
         assert champion is not None, "the plan decides that first"
-        return self._layout.model(champion)
+        return champion
+
+    def _fingerprint(self, number: int) -> str:
+        """Of a round's model, which is there. Raises as `ModelsOnDisk`."""
+        fingerprint = self._models.fingerprint(number)
+        assert fingerprint is not None, "the plan has it trained first"
+        return fingerprint
 
     def _follow(self) -> None:
         """One look at the children and what they wrote, while a round is played."""
@@ -322,7 +287,7 @@ class Coordinator:
         self._crew.restart()
         self._look_for_files()
         self.status.round_seconds = time.monotonic() - self._began
-        self._report()
+        self._telling.report()
 
     def _look_for_files(self) -> None:
         self._crew.something_landed |= self._bell.rang()
@@ -332,7 +297,7 @@ class Coordinator:
     def _train(self, number: int) -> None:
         status = self.status
         status.round, status.phase, status.phase_share = number, "training", 0.0
-        meanwhile, ahead = self._report, number + 1
+        meanwhile, ahead = self._telling.report, number + 1
         if self._run.settings.selfplay.lag and ahead <= self._options.rounds:
             self._begin_playing(ahead, len(self._collector.missing(ahead)))
             meanwhile = partial(self._play_ahead, ahead)
@@ -340,25 +305,20 @@ class Coordinator:
             self._crew.ask_trainer({"do": "train", "round": number}, until="trained", meanwhile=meanwhile)
         )
 
-    def _lap(self) -> dict[str, float]:
-        """CPU and wall time since a round was last played or trained, for events."""
-        self.status.cpu.note("coordinator", time.process_time())
-        return self.status.cpu.lap(time.monotonic())
-
     def _note_training(self, answer: Message) -> None:
         status, number = self.status, answer["round"]
         status.cpu.add(answer["ranks_cpu_seconds"])
-        trained = msgspec.convert({**answer, **self._lap()}, event_types.Trained)
-        self._events.add(trained)
+        trained = msgspec.convert({**answer, **self._telling.lap()}, event_types.Trained)
+        self._telling.log(trained)
         status.losses = {key: answer[key] for key in ("policy", "value", "policy_floor")}
-        self._say(status.trained_line(answer))
+        self._telling.say(status.trained_line(answer))
         status.training = answer["line"]
-        self._say(answer["line"])
+        self._telling.say(answer["line"])
         for reason, number_of in answer["reasons"].items():
-            self._say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
+            self._telling.say(f"round {number}: {number_of} of {answer['steps']} batches were left out: {reason}")
         for odd in self._diagnostics.look(number, self._intake.games_of(number), trained):
-            self._events.add(event_types.Warned(round=number, kind=odd.kind, text=odd.text))
-            self._say(f"warning, round {number}: {odd.text}")
+            self._telling.log(event_types.Warned(round=number, kind=odd.kind, text=odd.text))
+            self._telling.say(f"warning, round {number}: {odd.text}")
         self._intake.forget(number)
 
     # --- what lands ------------------------------------------------------------------------------------------
@@ -375,13 +335,3 @@ class Coordinator:
         self._last_listing, self._crew.something_landed = time.monotonic(), False
         if self._intake.sweep():
             self._crew.tell_trainer({"do": "collect"})
-
-    # --- telling ---------------------------------------------------------------------------------------------
-
-    def _report(self) -> None:
-        status = self.status
-        status.seconds_left = status.estimate_seconds_left(time.monotonic() - self._session_started)
-        self._show(status)
-        if time.monotonic() - self._last_event >= EVENT_SECONDS * max(1.0, self._options.workers / FEW_WORKERS):
-            self._last_event = time.monotonic()
-            self._events.add(status.as_event())

@@ -13,13 +13,13 @@ import msgspec
 from selfplay.arena.contest import Result
 from selfplay.coordinator.plan import Attempt, next_task, straggling
 from selfplay.coordinator.run import OpenRun
-from selfplay.coordinator.status import Status, WorkerStatus
+from selfplay.coordinator.status import WorkerStatus
 from selfplay.coordinator.supervisor import Supervisor
+from selfplay.coordinator.telling import Telling
 from selfplay.engines.engine import Answer, Ended, Engine, Message, obstacle
 from selfplay.errors import DiskFullError, ModelDamaged, ProcessError
 from selfplay.games.registry import rules_files
 from selfplay.rundir.event_types import Died, Recovering, Straggling
-from selfplay.rundir.events import EventLog
 from selfplay.worker.process import WorkerSetup
 
 WORKER_SERVICE = "selfplay.worker.process:make_worker"
@@ -34,22 +34,17 @@ class Crew:
     Args:
         run: what they work on.
         engine: runs them.
-        status: what is known of them is noted there.
-        events: what happens to them is written there.
-        say: gets a line when something happened that people want to read.
+        telling: hears what happens to them, and what is known of them.
     """
 
-    def __init__(
-        self, run: OpenRun, engine: Engine, *, status: Status, events: EventLog, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, run: OpenRun, engine: Engine, telling: Telling) -> None:
         self.something_landed = False  # in a worker's folder, as far as they say
         self.results: dict[int, Result] = {}  # of a contest's items, since the round began
         self._run = run
         self._engine = engine
-        self._workers = status.workers
-        self._status = status
-        self._events = events
-        self._say = say
+        self._telling = telling
+        self._status = telling.status
+        self._workers = telling.status.workers
         self._supervisor = Supervisor(engine, run.layout.log, time.monotonic)
         self._obstacle: DiskFullError | ModelDamaged | None = None  # what a child met
         self._asked: tuple[Message, str] | None = None  # what the trainer was asked, and its last answer's event
@@ -118,8 +113,8 @@ class Crew:
         place, games = found
         straggler = at_work[place]
         self._straggling.add(straggler.name)
-        self._events.add(Straggling(worker=straggler.name, round=number, games=len(games)))
-        self._say(
+        self._telling.log(Straggling(worker=straggler.name, round=number, games=len(games)))
+        self._telling.say(
             f"{straggler.name} has been at its games for {attempts[place].seconds:.0f} s, others took "
             f"{self._slowest_seconds:.0f} s at most: an idle worker plays its last {len(games)} too"
         )
@@ -249,8 +244,8 @@ class Crew:
             self._status.phase_share = message["step"] / message["steps"]
             self._status.losses = {key: message[key] for key in ("policy", "value", "policy_floor")}
         elif message["event"] == "recovering":
-            self._events.add(Recovering(round=message["round"], reason=message["reason"]))
-            self._say(f"round {message['round']}: {message['reason']}")
+            self._telling.log(Recovering(round=message["round"], reason=message["reason"]))
+            self._telling.say(f"round {message['round']}: {message['reason']}")
 
     def _take_from_worker(self, worker: WorkerStatus, message: Message) -> None:
         worker.heard = time.time()
@@ -281,11 +276,11 @@ class Crew:
         how = self._supervisor.describe(ended)
         was_asked_to = self._is_ending and ended.code == 0
         if not was_asked_to:
-            self._events.add(Died(child=ended.child, code=ended.code, reason=how))
+            self._telling.log(Died(child=ended.child, code=ended.code, reason=how))
         pause = self._supervisor.note_death(ended, how)
         if not was_asked_to:
             then = "" if self._is_ending else f"; starting it again in {pause:.1f} s"
-            self._say(f"{ended.child} ended unexpectedly ({how}){then}")
+            self._telling.say(f"{ended.child} ended unexpectedly ({how}){then}")
         if ended.child in self._workers:
             worker = self._workers[ended.child]
             self._straggling.discard(worker.name)

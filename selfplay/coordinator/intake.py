@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from selfplay.coordinator.diagnostics import RoundOfGames
+from selfplay.coordinator.telling import Telling
 from selfplay.files import ensure_directory
 from selfplay.rundir import event_types
-from selfplay.rundir.events import EventLog
 from selfplay.rundir.layout import RunLayout
 from selfplay.rundir.listing import NewBatches
 from selfplay.samples.collector import BatchCollector, RunIdentity, Sweep, quarantine
@@ -21,17 +20,14 @@ class Intake:
     Args:
         layout: the run's.
         identity: what batch files must agree with.
-        events: what lands is written there.
-        say: gets a line when something happened that people want to read.
+        telling: hears what lands.
     """
 
-    def __init__(
-        self, layout: RunLayout, identity: RunIdentity, *, events: EventLog, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, layout: RunLayout, identity: RunIdentity, telling: Telling) -> None:
         known = known_files(layout.indexes(), layout.root)
         self.collector = BatchCollector(NewBatches(layout), identity, known=known)
         self._entries: dict[int, list[Known]] = {}  # of files that were read, by round; until the round is trained
-        self._layout, self._events, self._say = layout, events, say
+        self._layout, self._telling = layout, telling
         self._games: dict[int, RoundOfGames] = {}  # that are there, by round; of rounds that are not trained yet
 
     def sweep(self) -> int:
@@ -66,18 +62,20 @@ class Intake:
         rounds_trained = set(self._layout.rounds_with_models())
         for rejected in sweep.rejected:
             place = quarantine(rejected, self._layout.quarantine)
-            self._events.add(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
-            self._say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
+            self._telling.log(event_types.Rejected(file=str(rejected.path), reason=rejected.reason))
+            self._telling.say(f"{rejected.path}: {rejected.reason}; moved to {place}, its games will be played again")
         for number, files in Counter(number for _, number in sweep.waiting).items():
-            self._say(f"{files} batch files of round {number} wait for the model that played them, which is not there")
+            self._telling.say(
+                f"{files} batch files of round {number} wait for the model that played them, which is not there"
+            )
         for game in sweep.games:
             if game.id[0] not in rounds_trained:
                 self._games.setdefault(game.id[0], RoundOfGames()).count(game)
         for entry in sweep.entries:
             self._entries.setdefault(entry.round, []).append(entry)
         for path in sweep.accepted:
-            self._events.add(event_types.Batch(worker=path.parent.name, file=path.name))
+            self._telling.log(event_types.Batch(worker=path.parent.name, file=path.name))
         for path in sweep.copies:  # equal games of a straggler, or of a worker that outlived its coordinator
             path.unlink(missing_ok=True)
-            self._events.add(event_types.Copy(worker=path.parent.name, file=path.name))
+            self._telling.log(event_types.Copy(worker=path.parent.name, file=path.name))
         return len(sweep.games) + len(sweep.known)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
+from selfplay.coordinator.telling import Telling
 from selfplay.errors import ModelDamaged
 from selfplay.files import has_room, sweep_leftovers
 from selfplay.rundir import event_types
-from selfplay.rundir.events import EventLog
 from selfplay.rundir.facts import ModelsOnDisk
 from selfplay.rundir.layout import RunLayout, inference_twin
 from selfplay.samples.collector import Rejected, quarantine
@@ -27,12 +26,11 @@ class Upkeep:
     Args:
         layout: the run's.
         model: where the newest round is published.
-        events: what is done is written there.
-        say: gets a line when something happened that people want to read.
+        telling: hears what is done.
     """
 
-    def __init__(self, layout: RunLayout, model: Path, *, events: EventLog, say: Callable[[str], None]) -> None:
-        self._layout, self._model, self._events, self._say = layout, model, events, say
+    def __init__(self, layout: RunLayout, model: Path, telling: Telling) -> None:
+        self._layout, self._model, self._telling = layout, model, telling
         self._damages: Counter[int] = Counter()  # how often a round's model was damaged in this session
 
     def sweep_leftovers(self) -> None:
@@ -63,9 +61,9 @@ class Upkeep:
             raise error
         for path in self._files_of(number):
             place = quarantine(Rejected(path, str(error)), self._layout.quarantine)
-            self._events.add(event_types.Rejected(file=str(path), reason=str(error)))
+            self._telling.log(event_types.Rejected(file=str(path), reason=str(error)))
         models.forget(number)
-        self._say(f"{error}; moved to {place.parent}, round {number} is trained again")
+        self._telling.say(f"{error}; moved to {place.parent}, round {number} is trained again")
 
     def _files_of(self, number: int) -> tuple[Path, Path]:
         """A round's checkpoint and inference twin."""
@@ -73,8 +71,8 @@ class Upkeep:
 
     def wait_for_room(self, reason: str) -> None:
         """Until there is room on the disk again. Children have nothing to do meanwhile, or run into the same."""
-        self._say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
-        self._events.add(event_types.Waiting(reason=reason))
+        self._telling.say(f"{reason}; waiting until there is room again, Ctrl-C stops the run")
+        self._telling.log(event_types.Waiting(reason=reason))
         while not has_room(self._layout.root, ROOM_BYTES):
             time.sleep(ROOM_SECONDS)
-        self._say("there is room again: going on")
+        self._telling.say("there is room again: going on")
