@@ -35,7 +35,7 @@ class Telling:
     ) -> None:
         self.status = status
         self.say = say
-        self.log: Callable[[AnyEvent], None] = events.add
+        self.log: Callable[[AnyEvent], None] = events.add  # what happened, for monitors and reports
         self._show = show
         self._event_seconds = EVENT_SECONDS * max(1.0, workers / FEW_WORKERS)
         self._began, self._last_event = time.monotonic(), 0.0
