@@ -50,6 +50,14 @@ class NetworkSettings(Group, frozen=True):
     growth_rounds: Annotated[
         int, Meta(description="rounds from one more block to the next, until there are `blocks`", ge=1, le=1_000_000)
     ] = 10
+    growth_start: Annotated[
+        int,
+        Meta(
+            description="round that is trained with the first of those blocks; 0 = after as many rounds as the others",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
     policy_channels: Annotated[int, Meta(description="channels of the policy head", ge=1, le=256)] = 16
     value_channels: Annotated[int, Meta(description="channels of the value head", ge=1, le=256)] = 16
     value_hidden: Annotated[int, Meta(description="units of the value head's hidden layer", ge=1, le=4096)] = 64
@@ -65,7 +73,8 @@ class NetworkSettings(Group, frozen=True):
         """Blocks that a network is to have which is trained in a round; 0 = untrained."""
         if self.first_blocks == 0:
             return self.blocks
-        return min(self.blocks, self.first_blocks + round_number // self.growth_rounds)
+        past = round_number - (self.growth_start or self.growth_rounds)
+        return min(self.blocks, self.first_blocks + max(0, past // self.growth_rounds + 1))
 
     def of_size(self, blocks: int) -> NetworkSettings:
         """The settings of a network of so many blocks that does not grow."""
@@ -108,6 +117,14 @@ class SearchSettings(Group, frozen=True):
             le=1_000_000,
         ),
     ] = 0
+    early_round: Annotated[
+        int,
+        Meta(
+            description="first round with such searches: they are worth less while the network knows little",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 1
     c_puct: Annotated[
         float,
         Meta(description="weight of prior against value in PUCT: c_init of the AlphaZero paper", gt=0, le=100),
@@ -163,6 +180,15 @@ class SearchSettings(Group, frozen=True):
             "games are decided last, are likelier than long ones",
             ge=1,
             le=16,
+        ),
+    ] = 1
+    opening_choices: Annotated[
+        int,
+        Meta(
+            description="so many such openings are drawn, and that which the network judges most even is played: most "
+            "random positions are decided, and teach little; 1 = any",
+            ge=1,
+            le=1024,
         ),
     ] = 1
     full_share: Annotated[

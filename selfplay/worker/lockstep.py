@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.evaluator import Positions
 from selfplay.games.game import ONGOING, Rules
-from selfplay.games.random_play import random_opening
+from selfplay.games.random_play import Opening, random_opening
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policies
 from selfplay.search.method import self_play_method
 from selfplay.search.search import Search, Slots, Turn
@@ -83,12 +84,11 @@ class Lockstep:
         round_number: int,
     ) -> None:
         self.counts = LockstepCounts()
-        self._rules = rules
+        self._rules, self._evaluator = rules, evaluator
         self._run_seed = run_seed
         self._round = round_number
-        most = settings.simulations
-        if settings.early_plies > 0:
-            most = max(most, settings.early_simulations)
+        self._early_plies = settings.early_plies if round_number >= settings.early_round else 0
+        most = max(settings.simulations, settings.early_simulations if self._early_plies else 0)
         roomy = msgspec.structs.replace(settings, simulations=most)
         self.search = Search(rules, evaluator, self_play_method(settings, rules.info), roomy, slots=slots)
         self._settings = settings
@@ -114,10 +114,22 @@ class Lockstep:
             return None
         seed = game_seed(self._run_seed, self._round, number)
         rng = np.random.default_rng(seed)
-        opening = random_opening(self._rules, self._draw_plies(rng), rng)
+        opening = self._draw_opening(rng)
         self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
         self.search.put(slot, opening.state)
         return opening.legal
+
+    def _draw_opening(self, rng: np.random.Generator) -> Opening:
+        """Where a game begins: of some random openings of one length, the one that the network judges most even."""
+        plies = self._draw_plies(rng)
+        choices = self._settings.opening_choices if plies else 1
+        openings = [random_opening(self._rules, plies, rng) for _ in range(choices)]
+        if choices == 1:
+            return openings[0]
+        states = np.concatenate([opening.state for opening in openings])
+        legal, keys = np.stack([opening.legal for opening in openings]), self._rules.describe(states.copy()).keys
+        values = self._evaluator.evaluate(Positions(self._rules, states, legal, keys)).values
+        return openings[int(np.abs(values).argmin())]
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         """Random plies that a game begins with."""
@@ -141,7 +153,7 @@ class Lockstep:
             if seat.is_quick:
                 self.search.hurry(slot, settings.quick_simulations)
             else:
-                if 0 < settings.early_plies <= len(seat.moves):
+                if 0 < self._early_plies <= len(seat.moves):
                     self.search.hurry(slot, settings.simulations)
                 slots.append(slot)
                 legal.append(mask)

@@ -142,6 +142,10 @@ def test_a_network_grows_by_a_block_every_so_many_rounds():
     assert NetworkSettings(blocks=4).blocks_at(0) == 4
     assert NetworkSettings(blocks=1, first_blocks=2).blocks_at(0) == 1, "a preset grows, and fewer were asked for"
     assert settings.of_size(3).blocks_at(0) == 3
+    late = NetworkSettings(blocks=4, first_blocks=2, growth_rounds=3, growth_start=5)
+    assert [late.blocks_at(number) for number in range(10)] == [2, 2, 2, 2, 2, 3, 3, 3, 4, 4]
+    early = NetworkSettings(blocks=4, first_blocks=2, growth_rounds=3, growth_start=1)
+    assert [early.blocks_at(number) for number in range(6)] == [2, 3, 3, 3, 4, 4]
 
 
 @pytest.fixture(params=["basic", "bottleneck"])

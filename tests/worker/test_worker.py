@@ -13,6 +13,7 @@ from toys import HashEvaluator
 
 from selfplay.errors import BatchError, GameError, ModelError
 from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.evaluator import Positions
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.samples.batch_file import check_game_record, read_batch
@@ -21,11 +22,12 @@ from selfplay.worker.lockstep import Lockstep
 from selfplay.worker.process import Worker, WorkerSetup, WorkerTask
 
 SEARCH = SearchSettings(simulations=20, temperature_plies=4)
+ROUND = 2
 
 
 def play(rules, numbers, *, slots, cache=4096, search=SEARCH):
     evaluator = CachedEvaluator(HashEvaluator(), rules.info, positions=cache)
-    lockstep = Lockstep(rules, evaluator, search, slots=slots, run_seed=3, round_number=2)
+    lockstep = Lockstep(rules, evaluator, search, slots=slots, run_seed=3, round_number=ROUND)
     return {game.number: game for game in lockstep.play(numbers) if game is not None}
 
 
@@ -102,6 +104,28 @@ def test_a_quick_move_is_searched_as_one_without_noise(connect4):
     assert (first.moves, first.values) == (second.moves, second.values)
 
 
+def test_of_several_openings_the_most_even_is_played(connect4):
+    """All of one length, and the first is that which would be played without a choice."""
+
+    def doubts(games):
+        states = np.concatenate([connect4.replay(game.moves[: game.opening])[0][-1:] for game in games.values()])
+        known = connect4.describe(states.copy())
+        return np.abs(HashEvaluator().evaluate(Positions(connect4, states, known.legal, known.keys)).values)
+
+    any_of_them = msgspec.structs.replace(SEARCH, simulations=1, opening_share=0.9, opening_plies=9)
+    even = msgspec.structs.replace(any_of_them, opening_choices=4)
+    found, chosen = (play(connect4, range(200), slots=32, search=search) for search in (any_of_them, even))
+    assert [found[n].opening for n in range(200)] == [chosen[n].opening for n in range(200)]
+    assert (doubts(chosen) <= doubts(found)).all()
+    lengths = np.array([game.opening for game in chosen.values()])
+    assert (doubts(chosen)[lengths == 0] == doubts(found)[lengths == 0]).all()
+    mean = doubts(chosen)[lengths > 2].mean()  # the least of four uniform numbers: 0.2 on average, deviation 0.16
+    assert abs(mean - 0.2) < 4 * 0.16 / np.sqrt((lengths > 2).sum())
+    for number in (0, 7, 150):
+        alone = play(connect4, range(number, number + 1), slots=1, cache=0, search=even)
+        assert alone[number] == chosen[number]
+
+
 @pytest.mark.parametrize("reuse", [True, False])
 def test_early_moves_are_searched_for_longer(connect4, reuse):
     """And the later ones as ever: visits that the tree keeps of an early search may be more than they need."""
@@ -116,6 +140,16 @@ def test_early_moves_are_searched_for_longer(connect4, reuse):
         assert visits[:early] == [50] * early
         assert all(50 >= count >= 20 if reuse else count == 20 for count in visits[early:])
         assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
+
+
+def test_early_moves_are_searched_no_longer_before_a_certain_round(connect4):
+    late = msgspec.structs.replace(SEARCH, early_simulations=50, early_plies=4, early_round=ROUND + 1)
+    now = msgspec.structs.replace(late, early_round=ROUND)
+    always = msgspec.structs.replace(late, early_round=1)
+    games = [play(connect4, range(4), slots=4, search=search) for search in (SEARCH, late, now, always)]
+    assert games[0] == games[1]
+    assert games[2] == games[3]
+    assert games[1] != games[2]
 
 
 def test_games_of_a_round_differ(connect4):
