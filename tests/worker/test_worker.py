@@ -108,7 +108,7 @@ def test_of_several_openings_the_most_even_is_played(connect4):
     """All of one length, and the first is that which would be played without a choice."""
 
     def doubts(games):
-        states = np.concatenate([connect4.replay(game.moves[: game.opening])[0][-1:] for game in games.values()])
+        states = np.concatenate([connect4.replay(games[n].moves[: games[n].opening])[0][-1:] for n in range(200)])
         known = connect4.describe(states.copy())
         return np.abs(HashEvaluator().evaluate(Positions(connect4, states, known.legal, known.keys)).values)
 
@@ -117,7 +117,7 @@ def test_of_several_openings_the_most_even_is_played(connect4):
     found, chosen = (play(connect4, range(200), slots=32, search=search) for search in (any_of_them, even))
     assert [found[n].opening for n in range(200)] == [chosen[n].opening for n in range(200)]
     assert (doubts(chosen) <= doubts(found)).all()
-    lengths = np.array([game.opening for game in chosen.values()])
+    lengths = np.array([chosen[n].opening for n in range(200)])
     assert (doubts(chosen)[lengths == 0] == doubts(found)[lengths == 0]).all()
     mean = doubts(chosen)[lengths > 2].mean()  # the least of four uniform numbers: 0.2 on average, deviation 0.16
     assert abs(mean - 0.2) < 4 * 0.16 / np.sqrt((lengths > 2).sum())
