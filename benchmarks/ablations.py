@@ -108,11 +108,8 @@ def int8(layout: RunLayout, games: int) -> dict[str, Any]:
     batches = [read_batch(path) for path in layout.batch_files()]
     moves = [game.moves for batch in batches if batch.round == number for game in batch.games]
     states = np.concatenate([rules.replay(each)[0][:-1] for each in moves])
-    known = rules.describe(states.copy())
-    low, high = (
-        evaluators[precision].evaluate(Positions(rules, states, known.legal, known.keys))
-        for precision in ("int8", "float32")
-    )
+    positions = Positions.of(rules, states)
+    low, high = (evaluators[precision].evaluate(positions) for precision in ("int8", "float32"))
     values, policies = np.abs(low.values - high.values), np.abs(low.priors - high.priors).sum(axis=1) / 2
     same = (low.priors.argmax(axis=1) == high.priors.argmax(axis=1)).mean()
     console.print(

@@ -42,7 +42,14 @@ PRESET = "connect4-30min"
 # What is changed, and where the idea comes from.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "the preset": (),
-    "openings as before": ("search.temperature_plies=6", "search.opening_share=0.7", "search.opening_draws=1"),
+    "openings as before": (
+        "search.temperature_plies=6",
+        "search.opening_share=0.7",
+        "search.opening_draws=1",
+        "search.opening_choices=1",
+    ),
+    "any opening": ("search.opening_choices=1",),
+    "the most even of eight openings": ("search.opening_choices=8",),
     "openings to 16 plies": ("search.opening_plies=16", "search.opening_draws=1"),
     "no random openings": ("search.temperature_plies=6", "search.opening_share=0"),
     "early moves thought over": ("search.early_simulations=400", "search.early_plies=10"),

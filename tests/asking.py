@@ -22,8 +22,7 @@ class Counting(HashEvaluator):
 
 def positions_of(rules, games):
     states = np.concatenate([rules.replay(moves)[0][-1:] for moves in games])
-    known = rules.describe(states.copy())
-    return Positions(rules, states, known.legal, known.keys)
+    return Positions.of(rules, states)
 
 
 def ask(cache, positions):

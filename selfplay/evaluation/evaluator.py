@@ -25,6 +25,12 @@ class Positions(NamedTuple):
     legal: npt.NDArray[np.bool_]  # [n, A] True = may be played
     keys: npt.NDArray[np.uint64]  # [n, 2] 128-bit hash of each state
 
+    @classmethod
+    def of(cls, rules: Rules, states: States) -> Positions:
+        """Ongoing states [n] with what the rules say of them; the states stay as they are."""
+        known = rules.describe(states.copy())
+        return cls(rules, states, known.legal, known.keys)
+
     def take(self, rows: npt.NDArray[Any]) -> Positions:
         """The positions in these rows."""
         return Positions(self.rules, self.states[rows], self.legal[rows], self.keys[rows])

@@ -127,8 +127,7 @@ class Lockstep:
         if choices == 1:
             return openings[0]
         states = np.concatenate([opening.state for opening in openings])
-        legal, keys = np.stack([opening.legal for opening in openings]), self._rules.describe(states.copy()).keys
-        values = self._evaluator.evaluate(Positions(self._rules, states, legal, keys)).values
+        values = self._evaluator.evaluate(Positions.of(self._rules, states)).values
         return openings[int(np.abs(values).argmin())]
 
     def _draw_plies(self, rng: np.random.Generator) -> int:

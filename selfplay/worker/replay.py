@@ -95,8 +95,7 @@ def arithmetic_digest(rules: Rules, network: Evaluator, search: SearchSettings) 
     """A hash of what this machine computes with this network: of its judgements of some positions, bit by bit, and of
     two short games. Machines of one instruction set and the same packages agree; others round otherwise."""
     states = random_positions(rules, TESTED_POSITIONS, seed=_TEST_SEED)
-    known = rules.describe(states)
-    judged = network.evaluate(Positions(rules, states, known.legal, known.keys))
+    judged = network.evaluate(Positions.of(rules, states))
     digest = hashlib.sha256(judged.priors.tobytes() + judged.values.tobytes())
     quick = msgspec.structs.replace(search, simulations=TESTED_SIMULATIONS, early_plies=0, quick_simulations=2)
     cached = CachedEvaluator(network, rules.info, positions=10_000)

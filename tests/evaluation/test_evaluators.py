@@ -25,8 +25,7 @@ def random_positions(rules, count):
     rng = np.random.default_rng(5)
     games = [rng.integers(0, 7, rng.integers(0, 6)).tolist() for _ in range(count)]
     states = np.concatenate([rules.replay(moves)[0][-1:] for moves in games])
-    known = rules.describe(states.copy())
-    return Positions(rules, states, known.legal, known.keys)
+    return Positions.of(rules, states)
 
 
 def test_rows_of_the_network_do_not_depend_on_the_batch(connect4, model):

@@ -136,7 +136,6 @@ def test_a_game_without_symmetries_is_asked_about_as_it_is():
     rules = load_rules("kalah")
     assert len(rules.info.symmetries) == 1
     network, states = Crooked(rules.info), rules.start(2)
-    known = rules.describe(states)
-    positions = Positions(rules, states, known.legal, known.keys)
+    positions = Positions.of(rules, states)
     assert_equal(CachedEvaluator(network, rules.info, positions=8).evaluate(positions), network.evaluate(positions))
     assert network.asked == 3

@@ -109,8 +109,7 @@ def test_of_several_openings_the_most_even_is_played(connect4):
 
     def doubts(games):
         states = np.concatenate([connect4.replay(games[n].moves[: games[n].opening])[0][-1:] for n in range(200)])
-        known = connect4.describe(states.copy())
-        return np.abs(HashEvaluator().evaluate(Positions(connect4, states, known.legal, known.keys)).values)
+        return np.abs(HashEvaluator().evaluate(Positions.of(connect4, states)).values)
 
     any_of_them = msgspec.structs.replace(SEARCH, simulations=1, opening_share=0.9, opening_plies=9)
     even = msgspec.structs.replace(any_of_them, opening_choices=4)
