@@ -3,12 +3,14 @@
     python benchmarks/learning.py runs --minutes 6 --seeds 0 1 --positions FOLDER --data runs
     python benchmarks/learning.py runs --only "half the passes" "Gumbel" --minutes 6 --positions FOLDER --data runs
     python benchmarks/learning.py targets --data data
+    python benchmarks/learning.py resignation --data data
 
 `runs` trains from nothing with the preset, and with one thing changed at a time, each for so many minutes with each
 seed, and counts mistakes on the six public test sets (see connect4_strength.py) with 0 and 64 simulations. It takes
 hours, goes on where it was stopped, and measures no run twice. `targets` holds what a run's newest round learns from,
-and what its model makes of it, against perfect play, ply by ply: whether the targets are wrong, or not learnt. What
-other networks learn from the same games: `networks.py`.
+and what its model makes of it, against perfect play, ply by ply: whether the targets are wrong, or not learnt.
+`resignation` tells what the newest round's games would have saved, had players resigned, and how often wrongly. What
+other networks learn from the same games: `networks.py`; what other targets teach: `lessons.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from connect4_strength import SETS, shares, test_sets
 from machine import facts
 from rich.box import SIMPLE_HEAD
@@ -68,9 +71,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "32 simulations": ("search.simulations=32",),
     "128 simulations": ("search.simulations=128",),
     "Gumbel": ("search.method=gumbel", "search.simulations=32", "search.gumbel_scale=0.3"),  # Danihelka et al. 2022
+    "openings by the policy": ("search.opening_policy=0.5",),  # Wu 2019, appendix D
     "targets pruned": ("search.prune_targets=true",),  # Wu 2019, 3.2
     "no noise": ("search.noise_fraction=0",),
     "quick moves": ("search.full_share=0.25", "search.simulations=128"),  # Wu 2019, 3.1
+    "decided games cut short": ("search.decided_value=0.9",),  # KataGo: reduced visits
     "no solver": ("search.solver=false",),
     "end not foretold": ("network.future=false",),  # Wu 2019, 4.1
     "Muon, steps falling later": ("training.muon_learning_rate=0.02", "training.constant_steps=2000"),
@@ -84,6 +89,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 PLIES = (0, 6, 10, 14, 18, 22, 26, 30, 42)  # of the bins of `targets`
 GAMES_LOOKED_AT = 600
+RESIGNING = (-0.7, -0.8, -0.9, -0.95)  # values of the root below which a player would resign
 console = Console(stderr=True, width=120)
 
 
@@ -187,6 +193,43 @@ def targets(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"round": newest, "errors": found}
 
 
+# --- resignation ---------------------------------------------------------------------------------------------------
+
+
+def resignation(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the newest round's games would have saved, and how often who resigned would not have lost: AlphaGo Zero kept
+    that below 5 % (Silver et al. 2017, Methods: Self-play)."""
+    layout = RunLayout(arguments.data)
+    rules, newest = load_rules(settings_of_run(layout.settings).game.name), max(layout.rounds_with_models())
+    games = [game for path in layout.batch_files() for game in games_of(path, newest)]
+    movers = [rules.replay(game.moves)[1].to_move[:-1] for game in games]
+    table = Table(title=f"Resignation in {len(games):,} games of round {newest}", box=SIMPLE_HEAD)
+    columns = ("value below", "games resigned", "wrongly", "positions saved", "simulations saved")
+    for name in columns:
+        table.add_column(name, justify="right")
+    found = []
+    for limit in RESIGNING:
+        resigned, wrong, positions, simulations = np.sum(
+            [saved(game, to_move, limit) for game, to_move in zip(games, movers, strict=True)], axis=0
+        )
+        of_all = np.sum([[len(game.moves) - game.opening, sum(game.simulations)] for game in games], axis=0)
+        shares = (resigned / len(games), wrong / max(resigned, 1), positions / of_all[0], simulations / of_all[1])
+        found.append(dict(zip(columns, (limit, *(round(float(share), 4) for share in shares)), strict=True)))
+        table.add_row(f"{limit:g}", *(f"{share:.1%}" for share in shares))
+    console.print(table)
+    return {"round": newest, "games": len(games), "resignation": found}
+
+
+def saved(game: GameRecord, to_move: npt.NDArray[np.int8], limit: float) -> tuple[bool, bool, int, int]:
+    """Whether a player would have resigned, whether wrongly, and the positions and simulations left out by that."""
+    plies = [ply for ply in range(game.opening, len(game.moves)) if game.values[ply] < limit]
+    if not plies:
+        return False, False, 0, 0
+    outcome = game.outcome if to_move[plies[0]] == 0 else -game.outcome
+    after = plies[0] + 1  # the search that shows it is made
+    return True, outcome >= 0, len(game.moves) - after, sum(game.simulations[after:])
+
+
 def games_of(path: Path, newest: int) -> list[GameRecord]:
     """The games of a batch file, if it is of that round."""
     batch = read_batch(path)
@@ -196,7 +239,7 @@ def games_of(path: Path, newest: int) -> list[GameRecord]:
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("runs", "targets"))
+    parser.add_argument("what", choices=("runs", "targets", "resignation"))
     parser.add_argument("--data", type=Path, required=True, help="folder of the runs, or of the run to look at")
     parser.add_argument("--positions", type=Path, help="folder of the test sets (runs)")
     parser.add_argument("--minutes", type=float, default=6.0, help="of each run (default 6)")
@@ -206,7 +249,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what == "runs" and arguments.positions is None:
         parser.error(f"{arguments.what} needs --positions")
-    found = {"runs": runs, "targets": targets}[arguments.what](arguments)
+    found = {"runs": runs, "targets": targets, "resignation": resignation}[arguments.what](arguments)
     json.dump({"machine": facts(), **found}, sys.stdout, indent=1)
     print()
 

@@ -191,6 +191,15 @@ class SearchSettings(Group, frozen=True):
             le=1024,
         ),
     ] = 1
+    opening_policy: Annotated[
+        float,
+        Meta(
+            description="share of these openings whose plies the network's policy draws, so that they lead where its "
+            "own games go (KataGo); in the others any legal action is as likely",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
     full_share: Annotated[
         float,
         Meta(
@@ -201,8 +210,25 @@ class SearchSettings(Group, frozen=True):
         ),
     ] = 1.0
     quick_simulations: Annotated[
-        int, Meta(description="visits of the root of those other moves, which have no noise", ge=1, le=1_000_000)
+        int, Meta(description="visits of the root of moves that are played quickly, without noise", ge=1, le=1_000_000)
     ] = 16
+    decided_value: Annotated[
+        float,
+        Meta(
+            description="puct: a game in which a search finds a value farther from 0 counts as decided; its further "
+            "moves are played with `quick_simulations` and not learnt from (reduced visits in KataGo); 1 = none does",
+            gt=0,
+            le=1,
+        ),
+    ] = 1.0
+    played_out_share: Annotated[
+        float,
+        Meta(
+            description="share of decided games that are searched to the end nonetheless: endings too are to be met",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.1
     prune_targets: Annotated[
         bool,
         Meta(
@@ -230,8 +256,15 @@ class SearchSettings(Group, frozen=True):
         """Raises `ValueError` for settings that do not go together: Gumbel plans all simulations of every move."""
         if self.method == "gumbel" and self.full_share < 1.0:
             raise ValueError(f"full_share = {self.full_share} does not go with method = gumbel: leave it at 1")
+        if self.method == "gumbel" and self.decided_value < 1.0:
+            raise ValueError(f"decided_value = {self.decided_value} does not go with method = gumbel: leave it at 1")
         if self.method == "gumbel" and self.early_plies > 0:
             raise ValueError(f"early_plies = {self.early_plies} does not go with method = gumbel: leave it at 0")
+
+    @property
+    def has_quick_moves(self) -> bool:
+        """Whether moves may be without a policy to learn."""
+        return self.full_share < 1.0 or self.decided_value < 1.0
 
 
 class SelfPlaySettings(Group, frozen=True):

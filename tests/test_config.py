@@ -62,6 +62,10 @@ def test_every_game_that_comes_along_has_a_preset():
             r"^--set: search: full_share = 0.5 does not go with method = gumbel",
         ),
         (
+            "search.method=gumbel search.decided_value=0.9",
+            r"^--set: search: decided_value = 0.9 does not go with method = gumbel",
+        ),
+        (
             "search.method=gumbel search.early_plies=3",
             r"^--set: search: early_plies = 3 does not go with method = gumbel",
         ),

@@ -113,7 +113,7 @@ class SearchPlayer:
 
     def glance(self, states: States) -> Evaluation:
         """What the evaluator alone says of ongoing positions [n]."""
-        return self._evaluator.evaluate(Positions.of(self._rules, states))
+        return self._evaluator.glance(Positions.of(self._rules, states))
 
     def with_simulations(self, simulations: int) -> SearchPlayer:
         """The same player, thinking for so long; they share what they remember."""

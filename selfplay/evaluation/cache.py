@@ -66,7 +66,8 @@ class CacheCounts:
 
 
 class CachedEvaluator:
-    """An evaluator that remembers. Ask `recall` with its table first, then `evaluate` what is not there.
+    """An evaluator that remembers. Searches ask `recall` with its table first, then `evaluate` what is not there and
+    the rules do not decide; who only wants an opinion asks for a `glance`.
 
     Args:
         evaluator: judges what is not remembered.
@@ -93,6 +94,13 @@ class CachedEvaluator:
         answer = self._evaluate_images(*self._images, positions)
         remember(self.table, positions.keys, *answer)
         return answer
+
+    def glance(self, positions: Positions) -> Evaluation:
+        """Judge n > 0 ongoing positions of any kind. No search meets these judgements: where the rules decide a
+        position it would not have asked the network, and what it finds must not hang on who asked before."""
+        if self._images is None:
+            return self._evaluator.evaluate(positions)
+        return self._evaluate_images(*self._images, positions)
 
     def _evaluate_images(self, network: NetworkEvaluator, images: Images, positions: Positions) -> Evaluation:
         """What the network says of the positions' images, turned back; those that are remembered are not asked for."""

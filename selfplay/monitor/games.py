@@ -131,7 +131,7 @@ class GameShelf:
                 f"game {record.number} was played by other rules ({batch.rules[:12]}) than {rules.info.spec} has now "
                 f"({rules.info.rules_hash[:12]})"
             )
-        check_game_record(record, rules, has_short_searches=settings.search.full_share < 1.0)
+        check_game_record(record, rules, has_short_searches=settings.search.has_quick_moves)
         records = _records(rules, record, event=f"self-play, round {batch.round}, game {record.number}")
         return Game(batch.round, record.number, record.outcome, worker, tuple(_plies(record, rules)), records)
 

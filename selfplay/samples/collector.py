@@ -255,7 +255,7 @@ class BatchCollector:
             raise BatchError(f"it holds game {record.number}, a round has {identity.games_per_round}")
         if record.seed != game_seed(identity.seed, round_number, record.number):
             raise BatchError(f"game {record.number} has seed {record.seed}, which is not this run's")
-        states, known = check_game_record(record, identity.rules, has_short_searches=identity.search.full_share < 1.0)
+        states, known = check_game_record(record, identity.rules, has_short_searches=identity.search.has_quick_moves)
         return CheckedGame((round_number, record.number), record, _digest(record), states, known)
 
     def _is_new(self, game: CheckedGame) -> bool:

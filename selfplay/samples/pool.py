@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from selfplay.errors import BatchError
 from selfplay.games.symmetry import tables
-from selfplay.samples.batch_file import plies_to_learn, read_batch
+from selfplay.samples.batch_file import read_batch
 from selfplay.samples.collector import BatchCollector, CheckedGame, GameId, RunIdentity
 from selfplay.samples.index import Known
-from selfplay.samples.positions import Positions, dense, joined, piece, positions_of, sparse
+from selfplay.samples.positions import Positions, dense, joined, piece, plies_to_hold, positions_of, sparse
 from selfplay.samples.weights import merge_duplicates, position_weights
 from selfplay.samples.window import newest_games, window_size
 from selfplay.settings import TrainingSettings
@@ -46,9 +46,21 @@ class Window(NamedTuple):
 
     positions: Positions  # [n]
     ends: npt.NDArray[np.int64]  # [n] where the pairs of each position's policy end
-    weight: npt.NDArray[np.float32]  # [n]
+    weight: npt.NDArray[np.float32]  # [n] 0 = not learnt from: others look ahead to it
     new_positions: int  # of the newest round
     total_positions: int  # ever played
+
+    @property
+    def learnt(self) -> npt.NDArray[np.int64]:
+        """Rows of the positions that are learnt from."""
+        return np.flatnonzero(self.weight)
+
+
+class Draw(NamedTuple):
+    """What a minibatch is made of."""
+
+    rows: npt.NDArray[np.int64]  # [n] of the window
+    symmetries: npt.NDArray[np.int64]  # [n] below S
 
 
 class _Place(NamedTuple):
@@ -106,10 +118,11 @@ class TrainingDataPool:
 
     def _land(self, game: CheckedGame) -> None:
         """Hold a game's positions."""
-        self._landed[game.id] = positions_of(game, value_lambda=self._settings.value_lambda)
-        self._plies[game.id] = plies_to_learn(game.record).astype(np.uint16)
+        plies = plies_to_hold(game, ends=self._has_future)
+        positions = positions_of(game, plies, value_lambda=self._settings.value_lambda)
+        self._landed[game.id], self._plies[game.id] = positions, plies.astype(np.uint16)
         number, game_number = game.id
-        self._lengths[number][game_number] = len(self._plies[game.id])
+        self._lengths[number][game_number] = np.count_nonzero(positions.pairs)
 
     def _read(self, games: list[GameId]) -> None:
         """Read those of the games that were not needed before. Raises `BatchError` for a file that has changed."""
@@ -148,11 +161,13 @@ class TrainingDataPool:
             return self.window(round_number)
         new = sum(self._lengths[round_number].values())
         positions, plies = self._keep_from(chosen), [self._plies[game] for game in chosen]
-        weight = position_weights(
+        learnt = positions.pairs > 0
+        weight = np.zeros(len(learnt), np.float32)
+        weight[learnt] = position_weights(
             self._settings,
-            games=np.repeat(np.arange(len(chosen)), [len(each) for each in plies]),
-            plies=np.concatenate(plies),
-            outcomes=positions.outcome,
+            games=np.repeat(np.arange(len(chosen)), [len(each) for each in plies])[learnt],
+            plies=np.concatenate(plies)[learnt],
+            outcomes=positions.outcome[learnt],
         )
         if self._settings.duplicates != 1.0:
             positions, weight = self._merged(positions, weight)
@@ -225,18 +240,22 @@ class TrainingDataPool:
 
     def minibatches(self, window: Window, *, steps: int, rng: np.random.Generator) -> Iterator[Samples]:
         """`steps` minibatches: every position once before any comes again, each under a random symmetry."""
-        count = len(window.weight)
-        size = min(self._settings.batch_size, count)
+        return (self.samples(window, draw) for draw in self.draws(window, steps=steps, rng=rng))
+
+    def draws(self, window: Window, *, steps: int, rng: np.random.Generator) -> Iterator[Draw]:
+        """What `steps` minibatches are made of."""
+        learnt = window.learnt
+        size = min(self._settings.batch_size, len(learnt))
         order = np.empty(0, np.int64)
         for _ in range(steps):
             if len(order) < size:
-                order = np.concatenate([order, rng.permutation(count)])
+                order = np.concatenate([order, learnt[rng.permutation(len(learnt))]])
             rows, order = order[:size], order[size:]
-            yield self._samples(window, rows, rng.integers(len(self._boards), size=size))
+            yield Draw(rows, rng.integers(len(self._boards), size=size))
 
-    def _samples(self, window: Window, rows: npt.NDArray[np.int64], symmetries: npt.NDArray[np.int64]) -> Samples:
-        """The positions in these rows, each transformed."""
-        positions = window.positions
+    def samples(self, window: Window, draw: Draw) -> Samples:
+        """Positions of the window, each under a symmetry."""
+        positions, (rows, symmetries) = window.positions, draw
         states = positions.states[rows]
         planes, legal = self._rules.encode(states), self._rules.describe(states).legal
         future = planes[:, :0]

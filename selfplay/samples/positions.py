@@ -30,9 +30,19 @@ class Positions(NamedTuple):
     ahead: npt.NDArray[np.int32]  # [n] rows from here to the last one of the game with the same player to move
 
 
-def positions_of(game: CheckedGame, *, value_lambda: float) -> Positions:
-    """A game's positions, one before each move that was searched in full."""
-    record, plies = game.record, plies_to_learn(game.record)
+def plies_to_hold(game: CheckedGame, *, ends: bool) -> npt.NDArray[np.int64]:
+    """Plies before which a game's positions are held, rising: those to learn from, and if `ends` the last one of each
+    player who has some, which others look ahead to."""
+    plies, to_move = plies_to_learn(game.record), game.known.to_move
+    if not ends:
+        return plies
+    last = [np.flatnonzero(to_move == mover)[-1] for mover in np.unique(to_move[plies])]
+    return np.union1d(plies, np.array(last, np.int64))
+
+
+def positions_of(game: CheckedGame, plies: npt.NDArray[np.int64], *, value_lambda: float) -> Positions:
+    """A game's positions before these plies; of those that were not searched in full the policy has no pairs."""
+    record = game.record
     pairs, actions, weights = flat_policies([record.policies[ply] for ply in plies])
     sums = np.bincount(np.repeat(np.arange(len(plies)), pairs), weights, len(plies))
     return Positions(

@@ -50,26 +50,28 @@ def merge_duplicates(
 
     Args:
         keys: [n, 2] hashes of the positions.
-        policy, outcome, weight: [n, A], [n, 3], [n] targets and weights.
+        policy, outcome, weight: [n, A], [n, 3], [n] targets and weights; what weighs 0 does not count.
         exponent: a position that occurs k times counts k^exponent times its mean weight.
 
     Returns:
         Rows of the positions that stay (the first of each, in order); for each position [n] which of these it became;
-        and the policies, outcomes and weights of those that stay; the weights have mean 1.
+        and the policies, outcomes and weights of those that stay; weights above 0 have mean 1.
     """
     pairs = np.ascontiguousarray(keys).view([("low", np.uint64), ("high", np.uint64)])[:, 0]
-    _, first, kind, counts = np.unique(pairs, return_index=True, return_inverse=True, return_counts=True)
+    _, first, kind = np.unique(pairs, return_index=True, return_inverse=True)
+    counts = np.maximum(np.bincount(kind, weight > 0.0), 1.0)
     order = np.argsort(first)  # by first occurrence: keys are hashes, their order means nothing
     totals = np.bincount(kind, weight, len(first))
+    divisors = np.where(totals > 0.0, totals, 1.0)
     mean_policy, mean_outcome = (
-        np.stack([np.bincount(kind, weight * column, len(first)) for column in targets.T], axis=1) / totals[:, None]
+        np.stack([np.bincount(kind, weight * column, len(first)) for column in targets.T], axis=1) / divisors[:, None]
         for targets in (policy, outcome)
     )
-    merged = totals / counts * counts.astype(float) ** exponent
+    merged = totals / counts * counts**exponent
     return (
         first[order],
         np.argsort(order)[kind],
         mean_policy[order].astype(np.float32),
         mean_outcome[order].astype(np.float32),
-        (merged / merged.mean())[order].astype(np.float32),
+        (merged / merged[totals > 0.0].mean())[order].astype(np.float32),
     )

@@ -156,11 +156,11 @@ class TrainerService:
             "fingerprint": checkpoint.card.fingerprint,
             "network": checkpoint.card.network,
             "steps": steps,
-            "window": len(window.weight),
+            "window": len(window.learnt),
             "positions": window.total_positions,
             "seconds": round(seconds, 3),
             "line": statistics.line(seconds),
-            "value_chance": round(_entropy(window.positions.outcome.mean(axis=0)), 6),
+            "value_chance": round(_entropy(window.positions.outcome[window.learnt].mean(axis=0)), 6),
             **_losses(statistics),
             **statistics.facts(seconds),
         }

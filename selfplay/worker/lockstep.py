@@ -15,13 +15,12 @@ import numpy.typing as npt
 
 from selfplay.errors import GameError
 from selfplay.evaluation.cache import CachedEvaluator
-from selfplay.evaluation.evaluator import Positions
 from selfplay.games.game import ONGOING, Rules
-from selfplay.games.random_play import Opening, random_opening
 from selfplay.samples.batch_file import GameRecord, game_seed, sparse_policies
 from selfplay.search.method import self_play_method
 from selfplay.search.search import Search, Slots, Turn
 from selfplay.settings import SearchSettings
+from selfplay.worker.openings import Openings
 
 _VALUE_PLACES = 4  # decimals of root values in batch files
 
@@ -48,6 +47,7 @@ class _Seat:
     values: list[float] = field(default_factory=list)
     simulations: list[int] = field(default_factory=list)
     is_quick: bool = False  # the search for the next move is short: nothing is to be learnt from it
+    is_over_soon: bool | None = None  # whether all further moves are quick; None = the game is not decided yet
 
     def __post_init__(self) -> None:
         self.opening = len(self.moves)
@@ -84,7 +84,7 @@ class Lockstep:
         round_number: int,
     ) -> None:
         self.counts = LockstepCounts()
-        self._rules, self._evaluator = rules, evaluator
+        self._rules = rules
         self._run_seed = run_seed
         self._round = round_number
         self._early_plies = settings.early_plies if round_number >= settings.early_round else 0
@@ -92,6 +92,7 @@ class Lockstep:
         roomy = msgspec.structs.replace(settings, simulations=most)
         self.search = Search(rules, evaluator, self_play_method(settings, rules.info), roomy, slots=slots)
         self._settings = settings
+        self._openings = Openings(rules, evaluator, settings)
         self._seats: list[_Seat | None] = [None] * slots
 
     def play(self, numbers: Iterable[int]) -> Iterator[GameRecord | None]:
@@ -114,31 +115,14 @@ class Lockstep:
             return None
         seed = game_seed(self._run_seed, self._round, number)
         rng = np.random.default_rng(seed)
-        opening = self._draw_opening(rng)
+        opening = self._openings.draw(rng)
         self._seats[slot] = _Seat(number, seed, rng, opening.to_move, opening.moves)
         self.search.put(slot, opening.state)
         return opening.legal
 
-    def _draw_opening(self, rng: np.random.Generator) -> Opening:
-        """Where a game begins: of some random openings of one length, the one that the network judges most even."""
-        plies = self._draw_plies(rng)
-        choices = self._settings.opening_choices if plies else 1
-        openings = [random_opening(self._rules, plies, rng) for _ in range(choices)]
-        if choices == 1:
-            return openings[0]
-        states = np.concatenate([opening.state for opening in openings])
-        values = self._evaluator.evaluate(Positions.of(self._rules, states)).values
-        return openings[int(np.abs(values).argmin())]
-
-    def _draw_plies(self, rng: np.random.Generator) -> int:
-        """Random plies that a game begins with."""
-        settings = self._settings
-        if settings.opening_share == 0.0 or rng.random() >= settings.opening_share:
-            return 0
-        return min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
-
     def _begin_moves(self, roots: list[tuple[int, npt.NDArray[np.bool_] | None]]) -> None:
-        """Prepare the searches for moves: in full, or quickly (playout cap randomisation, Wu 2019, 3.1).
+        """Prepare the searches for moves: in full, or quickly, by chance (playout cap randomisation, Wu 2019, 3.1) or
+        because the game is decided.
 
         Args:
             roots: slots, each with the legal actions [A] there; None where the slot is empty.
@@ -148,7 +132,9 @@ class Lockstep:
             seat = self._seats[slot]
             if seat is None or mask is None:
                 continue
-            seat.is_quick = settings.full_share < 1.0 and seat.rng.random() >= settings.full_share
+            seat.is_quick = bool(seat.is_over_soon)
+            if not seat.is_quick and settings.full_share < 1.0:
+                seat.is_quick = bool(seat.rng.random() >= settings.full_share)
             if seat.is_quick:
                 self.search.hurry(slot, settings.quick_simulations)
             else:
@@ -174,6 +160,7 @@ class Lockstep:
             seat.policies.append([] if seat.is_quick else policy)
             seat.simulations.append(simulations)
             seat.values.append(round(value, _VALUE_PLACES))
+            self._note_decision(seat)
             if outcome != ONGOING:
                 over.append(self._finish(seat, outcome))
                 roots.append((slot, self._seat_next(slot, waiting)))
@@ -183,6 +170,12 @@ class Lockstep:
             roots.append((slot, found.live[place]))
         self._begin_moves(roots)
         return over
+
+    def _note_decision(self, seat: _Seat) -> None:
+        """Whether the game is decided by what a search in full found; chance may let it be played out all the same."""
+        settings = self._settings
+        if not seat.is_quick and seat.is_over_soon is None and abs(seat.values[-1]) > settings.decided_value:
+            seat.is_over_soon = bool(seat.rng.random() >= settings.played_out_share)
 
     def _check_length(self, seat: _Seat) -> None:
         if len(seat.moves) >= self._rules.info.max_plies:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from asking import Counting, ask, assert_equal, positions_of
+from toys import HashEvaluator
 
-from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.cache import CachedEvaluator, recall
 from selfplay.evaluation.evaluator import NetworkEvaluator, Positions
 from selfplay.evaluation.images import Images
 from selfplay.games.random_play import random_positions
@@ -116,6 +117,18 @@ def test_images_are_judged_once_and_remembered(tictactoe):
     assert (cache.counts.evaluated, cache.counts.duplicates, cache.counts.hits) == (2, 3, 2)
     ask(cache, edges)
     assert (cache.counts.lookups, cache.counts.hits) == (11, 6)
+
+
+@pytest.mark.parametrize("make", [Crooked, lambda info: HashEvaluator()])
+def test_searches_do_not_meet_what_was_glanced_at(tictactoe, make):
+    """They would take a position that the rules decide for one that they left to the network."""
+    asked = positions_of(tictactoe, [[0, 3, 1, 4], [0, 3, 1], [2, 5, 1, 4], [8]])
+    glanced, alone = (CachedEvaluator(make(tictactoe.info), tictactoe.info, positions=64) for _ in range(2))
+    for _ in range(2):
+        assert_equal(glanced.glance(asked), alone.evaluate(asked))
+    priors = np.zeros(tictactoe.info.num_actions, np.float32)
+    assert all(np.isnan(recall(glanced.table, key, priors)) for key in asked.keys)
+    assert not any(np.isnan(recall(alone.table, key, priors)) for key in asked.keys)
 
 
 def test_a_position_that_comes_many_times_in_a_step_is_remembered_once(tictactoe):

@@ -6,7 +6,7 @@ import pytest
 
 from selfplay.samples.batch_file import GameRecord, check_game_record
 from selfplay.samples.collector import CheckedGame
-from selfplay.samples.positions import positions_of, value_targets
+from selfplay.samples.positions import plies_to_hold, positions_of, value_targets
 
 
 def record(moves, outcome, values, opening=0, policies=None):
@@ -52,10 +52,34 @@ def test_nothing_is_learnt_from_a_random_opening(tictactoe):
     moves = [8, 0, 3, 1, 4, 2]  # the second player completes the first row
     game = record(moves, -1, [0, 0, 0, 0.1, 0.2, 0.9], opening=3)
     states, known = check_game_record(game, tictactoe)
-    found = positions_of(CheckedGame((1, 0), game, b"", states, known), value_lambda=1.0)
+    checked = CheckedGame((1, 0), game, b"", states, known)
+    found = positions_of(checked, plies_to_hold(checked, ends=True), value_lambda=1.0)
     np.testing.assert_array_equal(found.states, states[3:])
     assert found.actions.tolist() == moves[3:]
     assert found.outcome.tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("quick", "plies", "ahead"),
+    [
+        ([], [3, 4, 5], [2, 0, 0]),
+        ([4, 5], [3, 5], [1, 0]),  # the first player's last position lies in the opening, the second's is not learnt
+        ([3, 4], [5], [0]),  # nothing of the first player is learnt
+        ([3, 4, 5], [], []),
+    ],
+)
+def test_the_last_position_of_who_has_some_is_held_to_be_looked_ahead_to(tictactoe, quick, plies, ahead):
+    moves = [8, 0, 3, 1, 4, 2]
+    policies = [[] if ply < 3 or ply in quick else [move, 3] for ply, move in enumerate(moves)]
+    game = record(moves, -1, [0] * 6, opening=3, policies=policies)
+    states, known = check_game_record(game, tictactoe, has_short_searches=True)
+    checked = CheckedGame((1, 0), game, b"", states, known)
+    held = plies_to_hold(checked, ends=True)
+    found = positions_of(checked, held, value_lambda=1.0)
+    assert held.tolist() == plies
+    assert found.ahead.tolist() == ahead
+    assert found.pairs.tolist() == [0 if ply in quick else 1 for ply in plies]
+    assert plies_to_hold(checked, ends=False).tolist() == [ply for ply in (3, 4, 5) if ply not in quick]
 
 
 def test_a_game_that_says_nonsense_of_its_opening_is_refused(tictactoe):

@@ -32,7 +32,7 @@ from selfplay.samples.batch_file import (
 from selfplay.samples.bell import FolderBell
 from selfplay.samples.collector import BatchCollector, Rejected, RunIdentity, Sweep, quarantine
 from selfplay.samples.index import Known, RoundIndex, known_files, write_index
-from selfplay.samples.pool import TrainingDataPool
+from selfplay.samples.pool import Draw, TrainingDataPool
 from selfplay.samples.positions import rows_ahead
 from selfplay.samples.window import newest_games, window_size
 from selfplay.samples.writer import WorkerDataWriter, batch_name
@@ -197,21 +197,37 @@ def test_every_version_of_the_format_that_was_ever_written_is_read(tictactoe):
             check_game_record(game, tictactoe)
 
 
-@pytest.mark.parametrize("full_share", [1.0, 0.4])
-def test_the_window_holds_only_what_was_searched(folder, tictactoe, full_share):
-    search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3, full_share=full_share)
+@pytest.mark.parametrize("how", [{}, {"full_share": 0.4}, {"decided_value": 0.1}])
+@pytest.mark.parametrize("future", [False, True])
+def test_only_what_was_searched_is_learnt(folder, tictactoe, how, future):
+    """And the future is the board at the end of the game, though nothing is learnt there."""
+    search = msgspec.structs.replace(SEARCH, opening_share=0.6, opening_plies=3, **how)
     evaluator = CachedEvaluator(UniformEvaluator(), tictactoe.info, positions=64)
     lockstep = Lockstep(tictactoe, evaluator, search, slots=8, run_seed=SEED, round_number=1)
     games = sorted((game for game in lockstep.play(range(GAMES)) if game), key=lambda game: game.number)
     write(folder, tictactoe, games, search=msgspec.to_builtins(search))
     identity = dataclasses.replace(identity_of(tictactoe), search=search)
-    pool = TrainingDataPool(lambda: lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings())
+    pool = TrainingDataPool(
+        lambda: lambda: sorted(folder.glob("*/*.json")), identity, TrainingSettings(), future=future
+    )
     assert pool.collect() == GAMES
     window = pool.window(1)
     searched = sum(bool(policy) for game in games for policy in game.policies)
-    assert (searched < sum(len(game.moves) - game.opening for game in games)) == (full_share < 1)
-    assert len(window.weight) == window.new_positions == searched
+    assert (searched < sum(len(game.moves) - game.opening for game in games)) == bool(how)
+    assert len(window.learnt) == window.new_positions == searched
+    assert (len(window.weight) > searched) == (future and bool(how))
     assert searched < sum(len(game.moves) for game in games)
+    assert window.weight[window.learnt].mean() == pytest.approx(1)
+    if future:
+        ends = [tictactoe.encode(tictactoe.replay(game.moves)[0][-3:-1]) for game in games]
+        expected = [
+            ends[place][-1 if (len(game.moves) - 1 - ply) % 2 == 0 else 0]
+            for place, game in enumerate(games)
+            for ply, policy in enumerate(game.policies)
+            if policy
+        ]
+        found = pool.samples(window, Draw(window.learnt, 0 * window.learnt)).future
+        np.testing.assert_array_equal(found, expected)
     for samples in pool.minibatches(window, steps=3, rng=np.random.default_rng(0)):
         np.testing.assert_allclose(samples.policy.sum(axis=1), 1, rtol=1e-6)
 
@@ -524,10 +540,8 @@ def test_every_position_comes_once_before_any_comes_again(folder, tictactoe, gam
     steps = len(window.weight) // 7
     drawn = sum(len(batch.planes) for batch in pool.minibatches(window, steps=steps, rng=np.random.default_rng(0)))
     assert drawn == steps * 7
-    rows = []
-    pool._samples = lambda window, chosen, symmetries: rows.extend(chosen)  # type: ignore[method-assign]
-    list(pool.minibatches(window, steps=steps, rng=np.random.default_rng(0)))
-    assert len(set(rows)) == len(rows)
+    rows = np.concatenate([draw.rows for draw in pool.draws(window, steps=steps, rng=np.random.default_rng(0))])
+    assert len(set(rows.tolist())) == len(rows) == drawn
 
 
 def test_samples_are_transformed_together_and_outcomes_seen_by_the_mover(folder, tictactoe, games):
@@ -540,7 +554,7 @@ def test_samples_are_transformed_together_and_outcomes_seen_by_the_mover(folder,
     plies = np.concatenate([np.arange(len(game.moves)) for game in games])
     outcomes = np.concatenate([np.full(len(game.moves), game.outcome) for game in games])
     for symmetry in range(8):
-        samples = pool._samples(window, rows, np.full(len(rows), symmetry))
+        samples = pool.samples(window, Draw(rows, np.full(len(rows), symmetry)))
         free = 1 - samples.planes.sum(axis=1).reshape(len(rows), 9)
         np.testing.assert_array_equal(samples.legal, free > 0)  # masks follow the board
         assert (samples.policy[~samples.legal] == 0).all()
@@ -599,14 +613,14 @@ def test_the_future_is_the_games_last_position_turned_like_the_board(folder, aga
     if duplicates < 1.0:
         expected = list(first.values())
     rows = np.arange(len(window.weight))
-    plain = pool._samples(window, rows, np.zeros(len(rows), np.int64))
+    plain = pool.samples(window, Draw(rows, np.zeros(len(rows), np.int64)))
     np.testing.assert_array_equal(plain.future, expected)
     boards, _ = tables(again.info.symmetries)
     for symmetry, board in enumerate(boards):
-        turned = pool._samples(window, rows, np.full(len(rows), symmetry))
+        turned = pool.samples(window, Draw(rows, np.full(len(rows), symmetry)))
         flat = plain.future.reshape(*plain.future.shape[:2], -1)
         np.testing.assert_array_equal(turned.future.reshape(flat.shape), flat[:, :, board])
-    assert pool_of(folder, again)._samples(window, rows, np.zeros(len(rows), np.int64)).future.shape[1] == 0
+    assert pool_of(folder, again).samples(window, Draw(rows, 0 * rows)).future.shape[1] == 0
 
 
 # --- files that are known ----------------------------------------------------------------------------------------

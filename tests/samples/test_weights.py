@@ -51,6 +51,20 @@ def test_equal_positions_become_one_with_mean_targets():
         np.testing.assert_allclose(weight, expected)
 
 
+def test_equal_positions_of_which_some_do_not_count():
+    keys = np.array([[5, 5], [5, 5], [1, 2], [1, 3]], np.uint64)
+    policy = np.array([[0, 0], [0, 1], [0, 0], [1, 0]], np.float32)
+    outcome = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    rows, became, merged_policy, merged_outcome, weight = merge_duplicates(
+        keys, policy, outcome, np.array([0, 1, 0, 1], np.float32), exponent=0.5
+    )
+    assert rows.tolist() == [0, 2, 3]
+    assert became.tolist() == [0, 0, 1, 2]
+    np.testing.assert_array_equal(merged_policy, [[0, 1], [0, 0], [1, 0]])
+    np.testing.assert_array_equal(merged_outcome[[0, 2]], outcome[[1, 3]])
+    np.testing.assert_array_equal(weight, [1, 0, 1])
+
+
 def test_weights_of_equal_positions_weigh_their_targets():
     keys = np.zeros((2, 2), np.uint64)
     policy = np.array([[1, 0], [0, 1]], np.float32)

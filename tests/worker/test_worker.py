@@ -13,7 +13,6 @@ from toys import HashEvaluator
 
 from selfplay.errors import BatchError, GameError, ModelError
 from selfplay.evaluation.cache import CachedEvaluator
-from selfplay.evaluation.evaluator import Positions
 from selfplay.games.registry import load_rules
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.samples.batch_file import check_game_record, read_batch
@@ -54,9 +53,11 @@ def test_records_agree_with_the_rules_and_with_themselves(connect4, reuse):
     assert first.simulations[0] == SEARCH.simulations
 
 
-@pytest.mark.parametrize("method", ["puct", "gumbel"])
-def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, method):
-    search = msgspec.structs.replace(SEARCH, opening_share=0.5, opening_plies=9, method=method)
+@pytest.mark.parametrize(
+    "how", [{}, {"method": "gumbel"}, {"opening_choices": 3}, {"opening_policy": 0.5, "opening_choices": 3}]
+)
+def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, how):
+    search = msgspec.structs.replace(SEARCH, opening_share=0.5, opening_plies=9, **how)
     games = play(connect4, range(60), slots=16, search=search)
     openings = {number: game.opening for number, game in games.items()}
     assert 15 < sum(plies > 0 for plies in openings.values()) < 45  # half of 60, four standard errors either side
@@ -65,15 +66,7 @@ def test_a_game_from_a_random_opening_is_searched_from_there_on(connect4, method
         check_game_record(game, connect4)
         assert not any(game.policies[: game.opening] + game.simulations[: game.opening])
         assert all(game.policies[game.opening :])
-        assert play(connect4, range(number, number + 1), slots=1, search=search)[number] == game
-
-
-def test_of_several_draws_the_shortest_opening_counts(tictactoe):
-    """Without a search: the chance that the least of two draws of 1 to 4 is k or more is (5 - k)² / 16."""
-    search = msgspec.structs.replace(SEARCH, simulations=1, opening_share=1.0, opening_plies=4, opening_draws=2)
-    openings = [game.opening for game in play(tictactoe, range(800), slots=64, search=search).values()]
-    shares = np.bincount(openings, minlength=5)[1:] / 800
-    np.testing.assert_allclose(shares, np.array([7, 5, 3, 1]) / 16, atol=0.053)  # three standard errors of a half
+        assert play(connect4, range(number, number + 1), slots=1, cache=0, search=search)[number] == game
 
 
 def test_quick_moves_are_played_and_not_learnt(connect4):
@@ -104,25 +97,27 @@ def test_a_quick_move_is_searched_as_one_without_noise(connect4):
     assert (first.moves, first.values) == (second.moves, second.values)
 
 
-def test_of_several_openings_the_most_even_is_played(connect4):
-    """All of one length, and the first is that which would be played without a choice."""
-
-    def doubts(games):
-        states = np.concatenate([connect4.replay(games[n].moves[: games[n].opening])[0][-1:] for n in range(200)])
-        return np.abs(HashEvaluator().evaluate(Positions.of(connect4, states)).values)
-
-    any_of_them = msgspec.structs.replace(SEARCH, simulations=1, opening_share=0.9, opening_plies=9)
-    even = msgspec.structs.replace(any_of_them, opening_choices=4)
-    found, chosen = (play(connect4, range(200), slots=32, search=search) for search in (any_of_them, even))
-    assert [found[n].opening for n in range(200)] == [chosen[n].opening for n in range(200)]
-    assert (doubts(chosen) <= doubts(found)).all()
-    lengths = np.array([chosen[n].opening for n in range(200)])
-    assert (doubts(chosen)[lengths == 0] == doubts(found)[lengths == 0]).all()
-    mean = doubts(chosen)[lengths > 2].mean()  # the least of four uniform numbers: 0.2 on average, deviation 0.16
-    assert abs(mean - 0.2) < 4 * 0.16 / np.sqrt((lengths > 2).sum())
+def test_decided_games_are_played_to_the_end_quickly(connect4):
+    """All but a share of them, and nothing is learnt from there on."""
+    search = msgspec.structs.replace(
+        SEARCH, decided_value=0.3, played_out_share=0.25, quick_simulations=5, opening_share=0.3
+    )
+    games = play(connect4, range(200), slots=32, search=search)
+    shortened = []
+    for game in games.values():
+        check_game_record(game, connect4, has_short_searches=True)
+        values = np.abs(game.values)
+        decided = next((ply for ply in range(game.opening, len(game.moves)) if values[ply] > 0.3), len(game.moves))
+        assert all(game.policies[game.opening : decided + 1])
+        after = game.policies[decided + 1 :]
+        assert all(after) or not any(after)
+        if after:
+            shortened.append(not any(after))
+            assert all(after) or max(game.simulations[decided + 1 :]) <= 5
+    assert len(shortened) > 100
+    assert abs(np.mean(shortened) - 0.75) < 4 * np.sqrt(0.25 * 0.75 / len(shortened))
     for number in (0, 7, 150):
-        alone = play(connect4, range(number, number + 1), slots=1, cache=0, search=even)
-        assert alone[number] == chosen[number]
+        assert play(connect4, range(number, number + 1), slots=1, cache=0, search=search)[number] == games[number]
 
 
 @pytest.mark.parametrize("reuse", [True, False])
