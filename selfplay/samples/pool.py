@@ -122,7 +122,7 @@ class TrainingDataPool:
         positions = positions_of(game, plies, value_lambda=self._settings.value_lambda)
         self._landed[game.id], self._plies[game.id] = positions, plies.astype(np.uint16)
         number, game_number = game.id
-        self._lengths[number][game_number] = np.count_nonzero(positions.pairs)
+        self._lengths[number][game_number] = int(np.count_nonzero(positions.pairs))
 
     def _read(self, games: list[GameId]) -> None:
         """Read those of the games that were not needed before. Raises `BatchError` for a file that has changed."""
