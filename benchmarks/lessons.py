@@ -99,7 +99,8 @@ def surprises(run: RunLayout, games: Games, rules: Rules) -> npt.NDArray[np.floa
         target = dense(window.positions, window.ends, rows, actions=prior.shape[1])
         found[rows] = (target * np.log(np.maximum(target, LEAST) / np.maximum(prior, LEAST))).sum(axis=1)
         last, number = int(rows[0]), number - 1
-    return (found / found.mean()).astype(np.float32)
+    normal: npt.NDArray[np.float32] = (found / found.mean()).astype(np.float32)
+    return normal
 
 
 # --- lessons: losses [n] of a network's answers to a page ---------------------------------------------------------

@@ -6,6 +6,8 @@ positions, A actions.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +15,10 @@ from selfplay.settings import TrainingSettings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Kinds = npt.NDArray[np.integer[Any]]
 
 
-def position_weights(settings: TrainingSettings, *, games: Ints, plies: Ints, outcomes: Floats) -> Floats:
+def position_weights(settings: TrainingSettings, *, games: Kinds, plies: Kinds, outcomes: Floats) -> Floats:
     """Weights [n] with mean 1.
 
     Args:
@@ -36,7 +39,7 @@ def position_weights(settings: TrainingSettings, *, games: Ints, plies: Ints, ou
     return normal
 
 
-def rarity(kinds: Ints) -> npt.NDArray[np.float64]:
+def rarity(kinds: Kinds) -> npt.NDArray[np.float64]:
     """For each position [n], 1 / the share that its kind has of all positions."""
     _, kind, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     share: npt.NDArray[np.float64] = counts[kind] / len(kinds)
