@@ -19,6 +19,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,17 +66,6 @@ class SqueezeExcitation(nn.Module):
         return scaled
 
 
-class SqueezeNet(ResNet):
-    """The network with squeeze and excitation in every block."""
-
-    def __init__(self, shape: NetworkShape) -> None:
-        super().__init__(shape)
-        for block in self.tower:
-            assert isinstance(block, ResidualBlock)
-            assert isinstance(block.second, nn.Sequential)
-            block.second.append(SqueezeExcitation(shape.settings.channels))
-
-
 class GlobalBias(nn.Module):
     """Channels shifted by mean and maximum of all over the board: global pooling (Wu 2019, 3.3)."""
 
@@ -89,15 +79,15 @@ class GlobalBias(nn.Module):
         return shifted
 
 
-class PoolingNet(ResNet):
-    """The network with global pooling in every block."""
+class Extended(ResNet):
+    """The network with a part more, made for so many channels, at the end of every block."""
 
-    def __init__(self, shape: NetworkShape) -> None:
+    def __init__(self, shape: NetworkShape, *, part: Callable[[int], nn.Module]) -> None:
         super().__init__(shape)
         for block in self.tower:
             assert isinstance(block, ResidualBlock)
             assert isinstance(block.second, nn.Sequential)
-            block.second.append(GlobalBias(shape.settings.channels))
+            block.second.append(part(shape.settings.channels))
 
 
 class Blind(ResNet):
@@ -110,11 +100,12 @@ class Blind(ResNet):
 
 
 NARROW = {"block": "bottleneck"}
-NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
+SQUEEZING, POOLING = partial(Extended, part=SqueezeExcitation), partial(Extended, part=GlobalBias)
+NETWORKS: dict[str, tuple[Callable[[NetworkShape], ResNet], dict[str, Any]]] = {
     "4 x 32": (ResNet, {"blocks": 4, "channels": 32}),
     "4 x 32, end foretold": (ResNet, {"blocks": 4, "channels": 32, "future": True}),
     "4 x 32, stones alone": (Blind, {"blocks": 4, "channels": 32}),
-    "4 x 32, squeeze and excitation": (SqueezeNet, {"blocks": 4, "channels": 32}),
+    "4 x 32, squeeze and excitation": (SQUEEZING, {"blocks": 4, "channels": 32}),
     "4 x 32, heads twice as wide": (
         ResNet,
         {"blocks": 4, "channels": 32, "value_channels": 32, "policy_channels": 32, "value_hidden": 128},
@@ -123,8 +114,8 @@ NETWORKS: dict[str, tuple[type[ResNet], dict[str, Any]]] = {
     "8 x 32, end foretold": (ResNet, {"blocks": 8, "channels": 32, "future": True}),
     "6 x 48, end foretold": (ResNet, {"blocks": 6, "channels": 48, "future": True}),
     "4 x 64, end foretold": (ResNet, {"blocks": 4, "channels": 64, "future": True}),
-    "4 x 64, end foretold, squeeze and excitation": (SqueezeNet, {"blocks": 4, "channels": 64, "future": True}),
-    "4 x 64, end foretold, global pooling": (PoolingNet, {"blocks": 4, "channels": 64, "future": True}),
+    "4 x 64, end foretold, SE": (SQUEEZING, {"blocks": 4, "channels": 64, "future": True}),
+    "4 x 64, end foretold, global pooling": (POOLING, {"blocks": 4, "channels": 64, "future": True}),
     "6 x 64, end foretold": (ResNet, {"blocks": 6, "channels": 64, "future": True}),
     "5 x 64": (ResNet, {"blocks": 5, "channels": 64}),
     "5 x 96": (ResNet, {"blocks": 5, "channels": 96}),
