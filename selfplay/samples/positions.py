@@ -34,7 +34,7 @@ def plies_to_hold(game: CheckedGame, *, ends: bool) -> npt.NDArray[np.int64]:
     """Plies before which a game's positions are held, rising: those to learn from, and if `ends` the last one of each
     player who has some, which others look ahead to."""
     plies, to_move = plies_to_learn(game.record), game.known.to_move
-    if not ends:
+    if not ends or len(plies) == len(to_move) - game.record.opening:  # all are learnt, the last ones too
         return plies
     last = [np.flatnonzero(to_move == mover)[-1] for mover in np.unique(to_move[plies])]
     return np.union1d(plies, np.array(last, np.int64))
