@@ -185,8 +185,8 @@ class SearchSettings(Group, frozen=True):
     opening_choices: Annotated[
         int,
         Meta(
-            description="so many such openings are drawn, but no more than they have plies, and that which the network "
-            "judges most even is played: most random positions are decided, and teach little; 1 = any",
+            description="so many such openings are drawn, and that which the network judges most even is played: most "
+            "random positions are decided, and teach little; 1 = any",
             ge=1,
             le=1024,
         ),

@@ -35,8 +35,7 @@ class Openings:
             return random_opening(self._rules, 0, rng)
         is_likely = self._settings.opening_policy > 0.0 and rng.random() < self._settings.opening_policy
         walk = self._likely_openings if is_likely else self._random_openings
-        # No more than it has plies: of short ones there are few, and the most even would always be the same.
-        return self._most_even(walk(plies, min(plies, self._settings.opening_choices), rng))
+        return self._most_even(walk(plies, rng))
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         settings = self._settings
@@ -44,14 +43,14 @@ class Openings:
             return 0
         return min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
 
-    def _random_openings(self, plies: int, count: int, rng: np.random.Generator) -> list[Opening]:
-        """So many, all legal actions alike."""
-        return [random_opening(self._rules, plies, rng) for _ in range(count)]
+    def _random_openings(self, plies: int, rng: np.random.Generator) -> list[Opening]:
+        """As many as there is a choice of [n], all legal actions alike."""
+        return [random_opening(self._rules, plies, rng) for _ in range(self._settings.opening_choices)]
 
-    def _likely_openings(self, plies: int, count: int, rng: np.random.Generator) -> list[Opening]:
-        """So many, their actions drawn from the network's policy: "policy initialization" of KataGo (Wu 2019,
+    def _likely_openings(self, plies: int, rng: np.random.Generator) -> list[Opening]:
+        """As many [n], their actions drawn from the network's policy: "policy initialization" of KataGo (Wu 2019,
         appendix D). A game that is over by then is drawn anew at random."""
-        rules = self._rules
+        rules, count = self._rules, self._settings.opening_choices
         states, moves = rules.start(count), np.empty((count, 0), np.int32)
         for _ in range(plies):
             actions = self._likely_actions(Positions.of(rules, states), rng)
