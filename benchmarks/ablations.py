@@ -66,7 +66,7 @@ def run_folder(given: Path | None) -> Iterator[RunLayout]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         command = [SELFPLAY, "train", "connect4", "--rounds", 10, "--data", data, "--model", data / "model.pt"]
-        command += [f"--set=network.{each}" for each in ("block=basic", "blocks=4", "channels=32", "first_blocks=0")]
+        command += [f"--set=network.{each}" for each in ("blocks=4", "channels=32", "first_blocks=0")]
         command += ["--set=training.passes=16", "--match-games", 0]
         subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
         yield RunLayout(data)
