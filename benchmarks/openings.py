@@ -51,7 +51,9 @@ class Solved(NamedTuple):
 def solved_openings(rules: Rules, settings: SearchSettings, count: int, rng: np.random.Generator) -> Solved:
     """So many, drawn as in self-play."""
     oracle = open_oracle(rules)
-    states, plies, truth = [], [], []
+    states: list[States] = []
+    plies: list[int] = []
+    truth: list[int] = []
     with console.status("solving") as status:
         while len(plies) < count:
             length = min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
