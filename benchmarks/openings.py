@@ -16,8 +16,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from machine import facts
@@ -26,13 +27,15 @@ from rich.console import Console
 from rich.table import Table
 
 from selfplay.arena.oracle import open_oracle
-from selfplay.arena.player import open_model
 from selfplay.config import settings_of_run
+from selfplay.errors import SelfplayError
+from selfplay.evaluation.cache import CachedEvaluator
+from selfplay.evaluation.evaluator import Positions
+from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
 from selfplay.games.game import Rules, States
-from selfplay.games.random_play import random_opening
 from selfplay.games.registry import load_rules
-from selfplay.rundir.layout import RunLayout
-from selfplay.settings import SearchSettings
+from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.worker.openings import Openings
 
 CHOICES = (1, 2, 4, 8, 16, 32)
 SHORTEST = 8  # plies
@@ -48,16 +51,15 @@ class Solved(NamedTuple):
     truth: npt.NDArray[np.int8]  # [n] outcome of perfect play for the player to move
 
 
-def solved_openings(rules: Rules, settings: SearchSettings, count: int, rng: np.random.Generator) -> Solved:
-    """So many, drawn as in self-play."""
+def solved_openings(rules: Rules, openings: Openings, count: int, rng: np.random.Generator) -> Solved:
+    """So many of SHORTEST plies or more. Raises `UsageError` where the solver is not installed."""
     oracle = open_oracle(rules)
     states: list[States] = []
     plies: list[int] = []
     truth: list[int] = []
     with console.status("solving") as status:
         while len(plies) < count:
-            length = min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
-            opening = random_opening(rules, length, rng)
+            opening = openings.draw(rng)
             if len(opening.moves) < SHORTEST:
                 continue
             states.append(opening.state)
@@ -67,8 +69,11 @@ def solved_openings(rules: Rules, settings: SearchSettings, count: int, rng: np.
     return Solved(np.concatenate(states), np.array(plies), np.array(truth))
 
 
-def most_even(doubts: npt.NDArray[Any], plies: npt.NDArray[np.int64], choices: int, rng: Any) -> npt.NDArray[np.int64]:
-    """The openings that are played where there are so many choices: PICKS of them, by index."""
+def most_even(
+    doubts: npt.NDArray[np.float32], plies: npt.NDArray[np.int64], choices: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Which openings are played, PICKS of them by index, where there are so many choices: those with the least distance
+    from 0 [n] of some with equally many plies [n]."""
     of_length = {int(length): np.flatnonzero(plies == length) for length in np.unique(plies)}
     picked = []
     for length in plies[rng.integers(len(plies), size=PICKS)]:
@@ -77,22 +82,16 @@ def most_even(doubts: npt.NDArray[Any], plies: npt.NDArray[np.int64], choices: i
     return np.array(picked)
 
 
-def main() -> None:
-    """Draw, solve, judge; print a table, then JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the run (its `data`)")
-    parser.add_argument("--round", type=int, help="whose model judges (default: the newest)")
-    parser.add_argument("--count", type=int, default=5_000, help="openings that are solved (default 5000)")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    layout = RunLayout(arguments.data)
+def measured(layout: RunLayout, number: int, count: int, rng: np.random.Generator) -> list[dict[str, float]]:
+    """What there is to learn, for each of CHOICES; shown as a table too. Raises `SelfplayError`."""
     settings = settings_of_run(layout.settings)
-    if settings.game.name != "connect4" or arguments.count < 1:
-        parser.error(f"needs a run of connect4 (this one is of {settings.game.name}) and --count from 1")
-    number = arguments.round if arguments.round is not None else max(layout.rounds_with_models())
-    rules, rng = load_rules(settings.game.name), np.random.default_rng(arguments.seed)
-    states, plies, truth = solved_openings(rules, settings.search, arguments.count, rng)
-    values = open_model(layout.model(number), rules, simulations=1).glance(states).values
+    rules = load_rules(settings.game.name)
+    evaluator = CachedEvaluator(
+        OnnxEvaluator(inference_twin(layout.model(number)), rules.info), rules.info, positions=0
+    )
+    any_opening = msgspec.structs.replace(settings.search, opening_share=1.0, opening_choices=1)
+    states, plies, truth = solved_openings(rules, Openings(rules, evaluator, any_opening), count, rng)
+    values = evaluator.glance(Positions.of(rules, states)).values
     table = Table(title=f"Openings that would be played, and the model of round {number}", box=SIMPLE_HEAD)
     columns = ("choices", "distance from 0", "squared error", "wrong by more than 1", "drawn in truth")
     for name in columns:
@@ -105,6 +104,27 @@ def main() -> None:
         found.append(dict(zip(columns, (choices, *(round(float(mean), 4) for mean in means)), strict=True)))
         table.add_row(str(choices), f"{means[0]:.2f}", f"{means[1]:.3f}", f"{means[2]:.1%}", f"{means[3]:.1%}")
     console.print(table)
+    return found
+
+
+def main() -> None:
+    """Draw, solve, judge; print a table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of a run of connect4 (its `data`)")
+    parser.add_argument("--round", type=int, help="whose model judges (default: the newest)")
+    parser.add_argument("--count", type=int, default=5_000, help="openings that are solved (default 5000)")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    layout = RunLayout(arguments.data)
+    if arguments.count < 1:
+        parser.error(f"--count {arguments.count}: expected 1 or more")
+    try:
+        if (name := settings_of_run(layout.settings).game.name) != "connect4":
+            parser.error(f"{arguments.data} is a run of {name}, expected one of connect4, which can be solved")
+        number = arguments.round if arguments.round is not None else max(layout.rounds_with_models())
+        found = measured(layout, number, arguments.count, np.random.default_rng(arguments.seed))
+    except SelfplayError as error:
+        parser.error(str(error))
     json.dump({"machine": facts(), "round": number, "count": arguments.count, "openings": found}, sys.stdout, indent=1)
     print()
 
