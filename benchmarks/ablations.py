@@ -31,6 +31,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from machine import facts
+from refusals import errors_in_a_line
 from rich.console import Console
 
 from selfplay.arena.match import play_match
@@ -257,6 +258,7 @@ def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
 ABLATIONS = {"int8": int8, "bfloat16": bfloat16, "gumbel": gumbel, "images": images, "proofs": proofs}
 
 
+@errors_in_a_line()
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -27,6 +27,7 @@ import msgspec
 from connect4_strength import shares, test_sets
 from learning import show
 from machine import facts
+from refusals import errors_in_a_line
 from timed_training import train
 
 from selfplay.arena.player import open_model
@@ -95,6 +96,7 @@ def learnt(
     return found
 
 
+@errors_in_a_line()
 def main() -> None:
     """Branch off, go on, measure; print tables, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,7 @@ from selfplay.arena.mistakes import measure
 from selfplay.arena.oracle import Oracle, open_oracle
 from selfplay.arena.player import SearchPlayer, open_model
 from selfplay.arena.positions import PositionSet, position_set
+from selfplay.errors import UsageError
 from selfplay.games.game import Rules
 from selfplay.games.registry import load_rules
 from selfplay.rundir.layout import RunLayout
@@ -58,7 +60,10 @@ def answered(path: Path, rules: Rules, oracle: Oracle, folder: Path) -> Position
 
 
 def test_sets(folder: Path, rules: Rules, kept_in: Path) -> list[PositionSet]:
-    """The six sets with their answers."""
+    """The six sets with their answers. Raises `UsageError` where a set or the solver is missing."""
+    if missing := [f"Test_{name}" for name in SETS if not (folder / f"Test_{name}").is_file()]:
+        expected = f"expected AlphaZero.jl's test sets, Test_{SETS[0]} to Test_{SETS[-1]}"
+        raise UsageError(f"--positions {folder}: found no {', '.join(missing)} there; {expected}")
     kept_in.mkdir(parents=True, exist_ok=True)
     oracle = open_oracle(rules)
     return [answered(folder / f"Test_{name}", rules, oracle, kept_in) for name in SETS]
@@ -99,6 +104,7 @@ def report(name: str, newest: dict[str, Any], curve: list[dict[str, Any]]) -> No
     console.print(table)
 
 
+@errors_in_a_line()
 def main() -> None:
     """Solve, train, measure, print tables, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,12 +1,13 @@
-"""What some minutes of training are worth in each game: matches against tree search by random play.
+"""What some minutes of training are worth in each game: matches against tree search by random play, or other settings.
 
     python benchmarks/games_learning.py --minutes 10 --out games                   all, two hours on two cores
     python benchmarks/games_learning.py --minutes 10 --out games --only hex:size=7
+    python benchmarks/games_learning.py --minutes 10 --out changed --set network.future=true --rival games
 
 Each game is trained from nothing with its preset or with the settings that are derived from its rules, as `selfplay
-train GAME` does, and then plays `rollout:1000` with as many simulations per move (`--simulations` for fewer): 200 games
-from random openings, colours and openings in pairs; the score with its 95 % interval. Stopped at any time, the same
-command goes on.
+train GAME` does, and then plays `rollout:1000`, or the model that this command left in the folder of `--rival`, with
+as many simulations per move (`--simulations` for fewer): 200 games from random openings, colours and openings in pairs;
+the score with its 95 % interval. Stopped at any time, the same command goes on.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ from selfplay.rundir.layout import RunLayout
 
 GAMES = ("othello:size=6", "gomoku:size=9", "hex:size=7", "breakthrough:rows=6,columns=6", "kalah", "dots")
 OPPONENT = "rollout:1000"
-PROMISED = 0.75
+PROMISED = 0.75  # against OPPONENT
 
 
 def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train, then play the match; what was found is kept in the folder."""
-    kept = folder / f"match_{arguments.simulations}.json"
-    spent = train(folder, [game, "--seed", str(arguments.seed)], minutes=arguments.minutes)
+    rival: Path | None = arguments.rival
+    opponent = str(rival / preset_name(game) / "model.pt") if rival else OPPONENT
+    kept = folder / f"match_{arguments.simulations}{f'_{rival.resolve().name}' if rival else ''}.json"
+    changed = [word for setting in arguments.set for word in ("--set", setting)]
+    spent = train(folder, [game, "--seed", str(arguments.seed), *changed], minutes=arguments.minutes)
     if not kept.exists():
-        command = [str(SELFPLAY), "arena", str(folder / "model.pt"), OPPONENT, "--games", str(arguments.games)]
+        command = [str(SELFPLAY), "arena", str(folder / "model.pt"), opponent, "--games", str(arguments.games)]
         command += ["--simulations", str(arguments.simulations), "--json"]
         kept.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     match = json.loads(kept.read_text())
@@ -54,10 +58,11 @@ def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
     }
 
 
-def report(rows: list[dict[str, Any]], console: Console) -> None:
+def report(rows: list[dict[str, Any]], console: Console, *, opponent: str) -> None:
     """The table for people."""
-    table = Table(title=f"Score against {OPPONENT}", box=SIMPLE_HEAD)
-    for column in ("game", "minutes", "rounds", "games", "score", "95 % interval", "promised"):
+    promises = opponent == OPPONENT
+    table = Table(title=f"Score against {opponent}", box=SIMPLE_HEAD)
+    for column in ("game", "minutes", "rounds", "games", "score", "95 % interval", *["promised"] * promises):
         table.add_column(column, justify="left" if column == "game" else "right", no_wrap=True)
     for row in rows:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
@@ -69,7 +74,7 @@ def report(rows: list[dict[str, Any]], console: Console) -> None:
             str(row["games"]),
             f"{row['score']:.3f}",
             interval,
-            f">= {PROMISED}",
+            *[f">= {PROMISED}"] * promises,
         )
     console.print(table)
 
@@ -83,20 +88,23 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=1000, help="per move of the trained model (default 1000)")
     parser.add_argument("--games", type=int, default=200, help="of each match (default 200)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as `selfplay train` takes it")
+    parser.add_argument("--rival", type=Path, metavar="FOLDER", help="--out of another such command: meet its models")
     arguments = parser.parse_args()
+    for game in arguments.only or GAMES:
+        if arguments.rival and not (arguments.rival / preset_name(game) / "model.pt").exists():
+            parser.error(f"no {preset_name(game)}/model.pt in {arguments.rival}: train {game} there first, with --out")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the training is ended too
     console, rows = Console(stderr=True, width=110), []
+    opponent = f"the models of {arguments.rival.resolve().name}" if arguments.rival else OPPONENT
     for game in arguments.only or GAMES:
         folder = arguments.out / preset_name(game)
         folder.mkdir(parents=True, exist_ok=True)
         console.print(f"{game}: training for {arguments.minutes:g} minutes, then {arguments.games} games")
         rows.append(measure(game, folder, arguments))
-        report(rows, console)
-    print(
-        json.dumps(
-            {"machine": facts(), "opponent": OPPONENT, "simulations": arguments.simulations, "rows": rows}, indent=1
-        )
-    )
+        report(rows, console, opponent=opponent)
+    found = {"machine": facts(), "opponent": opponent, "set": arguments.set, "simulations": arguments.simulations}
+    print(json.dumps(found | {"rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from connect4_strength import SETS, shares, test_sets
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -236,6 +237,7 @@ def games_of(path: Path, newest: int) -> list[GameRecord]:
     return batch.games if batch.round == newest else []
 
 
+@errors_in_a_line()
 def main() -> None:
     """Compare, print lines, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 from connect4_strength import test_sets
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -189,6 +190,7 @@ def table_of(found: dict[str, Any]) -> Table:
     return table
 
 
+@errors_in_a_line()
 def main() -> None:
     """Teach all, print tables on the way, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -22,13 +22,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from selfplay.arena.oracle import open_oracle
 from selfplay.config import settings_of_run
-from selfplay.errors import SelfplayError
 from selfplay.evaluation.cache import CachedEvaluator
 from selfplay.evaluation.evaluator import Positions
 from selfplay.evaluation.onnx_evaluator import OnnxEvaluator
@@ -107,6 +107,7 @@ def measured(layout: RunLayout, number: int, count: int, rng: np.random.Generato
     return found
 
 
+@errors_in_a_line()
 def main() -> None:
     """Draw, solve, judge; print a table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,13 +119,10 @@ def main() -> None:
     layout = RunLayout(arguments.data)
     if arguments.count < 1:
         parser.error(f"--count {arguments.count}: expected 1 or more")
-    try:
-        if (name := settings_of_run(layout.settings).game.name) != "connect4":
-            parser.error(f"{arguments.data} is a run of {name}, expected one of connect4, which can be solved")
-        number = arguments.round if arguments.round is not None else max(layout.rounds_with_models())
-        found = measured(layout, number, arguments.count, np.random.default_rng(arguments.seed))
-    except SelfplayError as error:
-        parser.error(str(error))
+    if (name := settings_of_run(layout.settings).game.name) != "connect4":
+        parser.error(f"{arguments.data} is a run of {name}, expected one of connect4, which can be solved")
+    number = arguments.round if arguments.round is not None else max(layout.rounds_with_models())
+    found = measured(layout, number, arguments.count, np.random.default_rng(arguments.seed))
     json.dump({"machine": facts(), "round": number, "count": arguments.count, "openings": found}, sys.stdout, indent=1)
     print()
 

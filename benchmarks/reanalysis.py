@@ -29,6 +29,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from machine import facts
+from refusals import errors_in_a_line
 from rich.console import Console
 from rich.progress import track
 
@@ -112,6 +113,7 @@ def window_files(run: RunLayout) -> tuple[list[Path], list[Path]]:
     return inside, [path for path in files if path not in set(inside)]
 
 
+@errors_in_a_line()
 def main() -> None:
     """Search anew, then print how much that was as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from figures import figure
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -255,6 +256,7 @@ def cases_of(model: Path) -> dict[Case, Path]:
     return {Case(*sizes, cache, card.round): path for cache in (True, False)}
 
 
+@errors_in_a_line()
 def main() -> None:
     """Run all cases and print the table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -21,6 +21,7 @@ from typing import Any
 
 from figures import figure
 from machine import facts
+from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -92,6 +93,7 @@ def measure(bench: Bench, seconds: float, turns: int) -> dict[str, Any]:
     }
 
 
+@errors_in_a_line()
 def main() -> None:
     """Measure, print the table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
