@@ -45,7 +45,7 @@ from selfplay.games.registry import load_rules
 from selfplay.machine import usable_cores
 from selfplay.network.checkpoint import network_shape
 from selfplay.network.onnx_export import to_onnx
-from selfplay.network.quantization import Ranges, measured_ranges
+from selfplay.network.quantization import Observations, observed
 from selfplay.network.resnet import NetworkShape, ResidualBlock, ResNet, of_playing
 from selfplay.rundir.layout import RunLayout
 from selfplay.settings import NetworkSettings
@@ -141,15 +141,15 @@ def play_speeds(network: ResNet, rules: Rules) -> dict[str, int]:
     planes = rules.encode(random_positions(rules, PLAY_BATCH, seed=0))
     plain = ResNet(network.shape.playing)
     plain.load_state_dict(of_playing(network.state_dict()))
-    ranges = measured_ranges(plain, torch.from_numpy(planes))
-    return {"int8": passes_per_second(plain, ranges, planes), "float32": passes_per_second(plain, None, planes)}
+    seen = observed(plain, torch.from_numpy(planes))
+    return {"int8": passes_per_second(plain, seen, planes), "float32": passes_per_second(plain, None, planes)}
 
 
-def passes_per_second(network: ResNet, ranges: Ranges | None, planes: npt.NDArray[np.float32]) -> int:
+def passes_per_second(network: ResNet, seen: Observations | None, planes: npt.NDArray[np.float32]) -> int:
     """Median of nine looks of a tenth of a second."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(to_onnx(network.eval(), {}, ranges), options, ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_onnx(network.eval(), {}, seen), options, ["CPUExecutionProvider"])
     speeds = []
     for _ in range(10):
         began, runs = time.perf_counter(), 0

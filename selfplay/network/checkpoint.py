@@ -39,13 +39,13 @@ from selfplay.games.registry import load_rules
 from selfplay.network.card import Count, ModelCard, sealed
 from selfplay.network.checkpoint_check import MOST_BYTES, check_optimizer, check_plain, check_tensors
 from selfplay.network.onnx_export import to_onnx
-from selfplay.network.quantization import Ranges, measured_ranges
+from selfplay.network.quantization import Observations, observed
 from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, new_network, of_playing
 from selfplay.settings import NetworkSettings, Settings
 
 FORMAT = "selfplay-model"
 VERSION = 3
-RANGE_POSITIONS = 256  # from which an 8-bit twin's ranges are measured: more change nothing
+OBSERVED_POSITIONS = 256  # from which an 8-bit twin knows what its values are like: more change nothing
 
 Tensors = dict[str, Tensor]
 
@@ -183,23 +183,23 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def inference_file(checkpoint: Checkpoint) -> bytes:
     """The inference twin: a function of the checkpoint and the game's rules.
 
-    The ranges of an 8-bit twin come from positions of random games: those of self-play give no smaller errors, and are
-    not at hand wherever a model is.
+    What the values of an 8-bit twin are like is seen on positions of random games: those of self-play give no smaller
+    errors, and are not at hand wherever a model is.
     """
-    network, ranges = playing_network(checkpoint), None
+    network, seen = playing_network(checkpoint), None
     if checkpoint.card.precision == "int8":
         rules = load_rules(checkpoint.card.spec)
-        planes = rules.encode(random_positions(rules, RANGE_POSITIONS, seed=0))
-        ranges = _on_one_thread(lambda: measured_ranges(network, torch.from_numpy(planes)))
-    return sealed(to_onnx(network, checkpoint.card.to_metadata(), ranges))
+        planes = rules.encode(random_positions(rules, OBSERVED_POSITIONS, seed=0))
+        seen = _on_one_thread(lambda: observed(network, torch.from_numpy(planes)))
+    return sealed(to_onnx(network, checkpoint.card.to_metadata(), seen))
 
 
-def _on_one_thread(measure: Callable[[], Ranges]) -> Ranges:
-    """Ranges are part of what the games are a function of: they must not depend on the cores of a machine."""
+def _on_one_thread(observe: Callable[[], Observations]) -> Observations:
+    """What is seen is part of what the games are a function of: it must not depend on the cores of a machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return measure()
+        return observe()
     finally:
         torch.set_num_threads(threads)
 

@@ -15,13 +15,13 @@ from onnx import TensorProto, helper
 
 from selfplay.network.onnx_builder import Builder
 from selfplay.network.onnx_int8 import Int8Builder
-from selfplay.network.quantization import Ranges
+from selfplay.network.quantization import Observations
 from selfplay.network.resnet import ResNet
 
 _IR_VERSION = 8  # read by every ONNX Runtime since 1.12
 
 
-def to_onnx(network: ResNet, metadata: Mapping[str, str], ranges: Ranges | None = None) -> bytes:
+def to_onnx(network: ResNet, metadata: Mapping[str, str], seen: Observations | None = None) -> bytes:
     """The network in inference mode as an ONNX file.
 
     Input "planes" [n, P, H, W] float32; outputs "policy_logits" [n, A] and "outcome" [n, 3] (probabilities of win,
@@ -30,12 +30,12 @@ def to_onnx(network: ResNet, metadata: Mapping[str, str], ranges: Ranges | None 
     Args:
         network: all of it in float32.
         metadata: texts to write into the file.
-        ranges: of the tower's values, for a file whose tower computes in 8 bits; None = all in float32.
+        seen: the tower's values, for a file whose tower computes in 8 bits; None = all in float32.
 
     Raises:
         TypeError: the network has a module that has no form here.
     """
-    builder = Builder() if ranges is None else Int8Builder(ranges)
+    builder = Builder() if seen is None else Int8Builder(seen)
     logits, outcome = builder.network(network)
     builder.add("Identity", [logits], output="policy_logits")
     builder.add("Softmax", [outcome], output="outcome", axis=-1)

@@ -15,7 +15,7 @@ from torch import nn
 
 from selfplay.network.onnx_builder import OPSET, Builder
 from selfplay.network.onnx_check import DOMAIN
-from selfplay.network.quantization import Ranges, folded, quantized, scale_of
+from selfplay.network.quantization import Observations, folded, quantized, scale_of
 from selfplay.network.resnet import Block, ResNet
 
 
@@ -23,14 +23,15 @@ class Int8Builder(Builder):
     """Collects nodes and weights; a value in the tower has the name of the module that computes it.
 
     Args:
-        ranges: of the values that become bytes.
+        seen: the values that become bytes.
     """
 
     domains: ClassVar[dict[str, int]] = {"": OPSET, DOMAIN: 1}
 
-    def __init__(self, ranges: Ranges) -> None:
+    def __init__(self, seen: Observations) -> None:
         super().__init__()
-        self._scales = {name: scale_of(found) for name, found in ranges.items()}
+        self._scales = {name: scale_of(found.low, found.high) for name, found in seen.items()}
+        self._means = {name: found.mean for name, found in seen.items()}
         self._names: dict[str, list[str]] = {}  # of the scales: size and zero, as they stand in the file
 
     def network(self, network: ResNet) -> tuple[str, str]:
@@ -57,7 +58,7 @@ class Int8Builder(Builder):
     def _convolution(self, module: nn.Sequential, path: str, source: str) -> str:
         """Convolution and normalisation, from bytes to bytes."""
         convolution, normalisation = _parts(module)
-        weights, sizes, bias = quantized(convolution, normalisation, self._scales[source])
+        weights, sizes, bias = quantized(convolution, normalisation, self._scales[source], self._means[source])
         weight = [
             self.array(f"{path}.weight", weights),
             self.array(f"{path}.weight.sizes", sizes),

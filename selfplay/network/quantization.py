@@ -4,7 +4,9 @@ A value between two layers is a byte b that stands for (b - zero) · size; a wei
 that stands for itself times its output channel's size (Jacob et al. 2018, "Quantization and Training of Neural Networks
 for Efficient Integer-Arithmetic-Only Inference"). Sums of such products are exact, in any order and on any processor.
 Not up to 127: processors without VNNI add two products of a byte and a weight in 16 bits: 2 · 255 · 64 still fits.
-Letters: n positions, O × I × k × k weights of a convolution.
+Rounded weights err on average too, since values behind a ReLU do not average 0; biases make up for that (Nagel et al.
+2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", 4.2).
+Letters: n positions, C channels, H × W board, O × I × k × k weights of a convolution.
 """
 
 from __future__ import annotations
@@ -25,8 +27,16 @@ _LARGEST_BYTE = 255
 _LARGEST_BIAS = 1 << 30  # leaves room for the sum of products beside it
 _SMALLEST_SIZE = 1e-9  # of a value that is always 0: its inverse is still a float
 
-Range = tuple[float, float]
-Ranges = Mapping[str, Range]  # name of a module -> lowest and highest of the values it hands on
+
+class Seen(NamedTuple):
+    """Values that a module hands on, over some positions."""
+
+    low: float  # 0 or below
+    high: float  # 0 or above
+    mean: npt.NDArray[np.float64]  # [C, H, W]
+
+
+Observations = Mapping[str, Seen]  # by name of the module
 
 
 class Scale(NamedTuple):
@@ -55,14 +65,14 @@ def quantized_modules(network: ResNet) -> dict[str, nn.Module]:
 
 
 @torch.inference_mode()
-def measured_ranges(network: ResNet, planes: Tensor) -> dict[str, Range]:
-    """The ranges of all values that become bytes, over positions [n, P, H, W], in inference mode.
+def observed(network: ResNet, planes: Tensor) -> dict[str, Seen]:
+    """All values that become bytes, over positions [n, P, H, W], in inference mode.
 
     Raises `ModelError` where they are not finite.
     """
-    found: dict[str, Range] = {}
+    found: dict[str, Seen] = {}
     hooks = [
-        module.register_forward_hook(lambda _, __, values, name=name: found.update({name: _range(values)}))
+        module.register_forward_hook(lambda _, __, values, name=name: found.update({name: _seen(values)}))
         for name, module in quantized_modules(network).items()
     ]
     try:
@@ -70,18 +80,17 @@ def measured_ranges(network: ResNet, planes: Tensor) -> dict[str, Range]:
     finally:
         for hook in hooks:
             hook.remove()
-    if not np.isfinite(list(found.values())).all():
+    if not np.isfinite([(seen.low, seen.high) for seen in found.values()]).all():
         raise ModelError("the network's values are not finite: its weights are damaged, or training diverged")
     return found
 
 
-def _range(values: Tensor) -> Range:
-    return min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+def _seen(values: Tensor) -> Seen:
+    return Seen(min(float(values.min()), 0.0), max(float(values.max()), 0.0), values.double().mean(dim=0).numpy())
 
 
-def scale_of(found: Range) -> Scale:
+def scale_of(low: float, high: float) -> Scale:
     """The scale that covers a range, which holds 0, exactly there too."""
-    low, high = found
     size = max((high - low) / _LARGEST_BYTE, _SMALLEST_SIZE)
     return Scale(np.float32(size), np.uint8(round(-low / size)))
 
@@ -105,8 +114,11 @@ def folded(
     return weights * gain[:, None, None, None], shift - mean * gain
 
 
-def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d, source: Scale) -> Convolution:
-    """A convolution without bias and the normalisation behind it, in whole numbers, for bytes of the scale `source`.
+def quantized(
+    convolution: nn.Conv2d, normalisation: nn.BatchNorm2d, source: Scale, mean: npt.NDArray[np.float64]
+) -> Convolution:
+    """A convolution without bias and the normalisation behind it, in whole numbers, for bytes of the scale `source`
+    that stand for values of the mean [I, H, W].
 
     A channel whose weights are tiny beside its bias gets coarser ones: the bias, counted in products of weights and
     bytes, has to fit into 32 bits.
@@ -118,5 +130,15 @@ def quantized(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d, source: Sca
     )
     sizes = np.maximum(np.maximum(by_weight, by_bias), _SMALLEST_SIZE).astype(np.float32)
     whole = np.rint(weights / sizes[:, None, None, None]).clip(-LARGEST_WEIGHT, LARGEST_WEIGHT)
+    error = whole * sizes.astype(float)[:, None, None, None] - weights
+    bias = bias - (error * _mean_under(weights.shape[-1], mean)).sum(axis=(1, 2, 3))
     counts = np.rint(bias / (sizes.astype(float) * source.size))
     return Convolution(whole.astype(np.int8), sizes, counts.astype(np.int32))
+
+
+def _mean_under(size: int, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What each weight of a convolution of size × size meets [I, k, k], over all cells of images of the mean [I, H, W]:
+    zeros beyond the edge too."""
+    edge = size // 2
+    padded = np.pad(mean, ((0, 0), (edge, edge), (edge, edge)))
+    return np.lib.stride_tricks.sliding_window_view(padded, mean.shape[1:], axis=(1, 2)).mean(axis=(3, 4))

@@ -19,7 +19,7 @@ from selfplay.network.checkpoint import (
     untrained,
 )
 from selfplay.network.onnx_export import to_onnx
-from selfplay.network.quantization import Scale, measured_ranges, quantized, scale_of
+from selfplay.network.quantization import Scale, observed, quantized, scale_of
 from selfplay.network.resnet import NetworkShape, ResNet, count_blocks, further_blocks, new_network, of_playing
 from selfplay.settings import NetworkSettings, Settings
 
@@ -162,7 +162,7 @@ def busy_network(connect4, request):
 
 def test_the_8_bit_twin_judges_nearly_as_torch_does(busy_network, connect4):
     planes = torch.from_numpy(connect4.encode(random_positions(connect4, 256, seed=0)))
-    content = to_onnx(busy_network, {}, measured_ranges(busy_network, planes))
+    content = to_onnx(busy_network, {}, observed(busy_network, planes))
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     fresh = connect4.encode(random_positions(connect4, 500, seed=1))
     logits, outcome = session.run(["policy_logits", "outcome"], {"planes": fresh})
@@ -184,27 +184,31 @@ def test_whole_weights_stand_for_those_of_convolution_and_normalisation(busy_net
     with torch.no_grad():
         block.first[1].weight[3] = 1e-9  # a channel that is nearly all bias
         block.first[1].weight[4] = block.first[1].bias[4] = 0.0
-    whole = quantized(block.first[0], block.first[1], source)
-    values = torch.from_numpy(whole.weights * whole.sizes[:, None, None, None])
     features = torch.rand(5, 16, 6, 7)
     with torch.no_grad():
         exact = block.first[1](block.first[0](features))
-    found = torch.nn.functional.conv2d(
-        features.double(),
-        values.double(),
-        torch.from_numpy(whole.bias * whole.sizes.astype(float) * source.size),
-        padding=padding,
-    )
+
+    def answers(whole):
+        values = torch.from_numpy(whole.weights * whole.sizes[:, None, None, None])
+        bias = torch.from_numpy(whole.bias * whole.sizes.astype(float) * source.size)
+        return torch.nn.functional.conv2d(features.double(), values.double(), bias, padding=padding)
+
+    whole = quantized(*block.first[:2], source, features.double().mean(dim=0).numpy())
+    found = answers(whole)
     assert whole.weights.min() >= -64
     assert whole.weights.max() <= 64
     assert abs(whole.weights).max(axis=(1, 2, 3)).tolist() == [64] * 3 + [0, 0] + [64] * (channels - 5)
     assert float((found - exact)[:, 3:5].abs().max()) < 1e-6
     assert float((found - exact).abs().mean()) < 0.015 * float(exact.std())
+    on_average = (found - exact).mean(dim=(0, 2, 3)).abs()
+    assert float(on_average.max()) < 1e-4 * float(exact.std()), "biases make up for what rounding does on average"
+    unaware = answers(quantized(*block.first[:2], source, np.zeros((16, 6, 7))))
+    assert float((unaware - exact).mean(dim=(0, 2, 3)).abs().max()) > 1e-3 * float(exact.std())
 
 
 @pytest.mark.parametrize("found", [(0.0, 7.3), (-2.0, 5.0), (-3.0, 0.0), (0.0, 0.0)])
 def test_a_scale_covers_its_range_and_stands_for_0_exactly(found):
-    size, zero = (float(part) for part in scale_of(found))
+    size, zero = (float(part) for part in scale_of(*found))
     low, high = -zero * size, (255 - zero) * size
     assert low - size / 2 <= found[0] <= low + size / 2
     assert high - size / 2 <= found[1] <= high + size / 2 or found == (0.0, 0.0)
@@ -215,7 +219,7 @@ def test_a_network_whose_values_are_not_finite_is_refused(busy_network, connect4
         busy_network.tower[1].first[0].weight[0] = float("nan")
     planes = torch.from_numpy(connect4.encode(random_positions(connect4, 8, seed=0)))
     with pytest.raises(ModelError, match="not finite"):
-        measured_ranges(busy_network, planes)
+        observed(busy_network, planes)
 
 
 def sum_of(checkpoint):
