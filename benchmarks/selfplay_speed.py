@@ -1,6 +1,6 @@
 """How fast Connect Four self-play is against the bare network on the same core.
 
-    python benchmarks/selfplay_speed.py                      the table in README.md, about 8 minutes
+    python benchmarks/selfplay_speed.py                      the table in README.md, about 15 minutes
     python benchmarks/selfplay_speed.py --model model.pt     with a trained model instead of untrained ones
 
 Simulations/s of self-play and forward passes/s of the same network alone (at its best batch size, in the same ONNX
@@ -269,15 +269,18 @@ def main() -> None:
     )
     parser.add_argument("--core", type=int, help="core to run on (default: the last)")
     arguments = parser.parse_args()
-    usable = os.sched_getaffinity(0)
+    usable, console = os.sched_getaffinity(0), Console(stderr=True, width=140)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.model:
             models = cases_of(arguments.model)
         else:
             models = {case: model_of(case, Path(folder)) for case in CASES if arguments.only in case.name}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
-        rows = [measure(case, model, arguments) for case, model in models.items()]
-    report(rows, Console(stderr=True, width=140))
+        rows = []
+        for case, model in models.items():
+            console.print(f"measuring {case.name}, {len(rows) + 1} of {len(models)}")
+            rows.append(measure(case, model, arguments))
+    report(rows, console)
     print(json.dumps({"machine": facts(), "cases": rows}, indent=1))
 
 
