@@ -276,7 +276,7 @@ def main() -> None:
         else:
             models = {case: model_of(case, Path(folder)) for case in CASES if arguments.only in case.name}
         os.sched_setaffinity(0, {arguments.core if arguments.core is not None else max(usable)})
-        rows = []
+        rows: list[dict[str, Any]] = []
         for case, model in models.items():
             console.print(f"measuring {case.name}, {len(rows) + 1} of {len(models)}")
             rows.append(measure(case, model, arguments))

@@ -141,4 +141,6 @@ def _mean_under(size: int, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.floa
     zeros beyond the edge too."""
     edge = size // 2
     padded = np.pad(mean, ((0, 0), (edge, edge), (edge, edge)))
-    return np.lib.stride_tricks.sliding_window_view(padded, mean.shape[1:], axis=(1, 2)).mean(axis=(3, 4))
+    met = np.lib.stride_tricks.sliding_window_view(padded, mean.shape[1:], axis=(1, 2))  # [I, k, k, H, W]
+    means: npt.NDArray[np.float64] = met.mean(axis=(3, 4))
+    return means
