@@ -62,7 +62,7 @@ def answered(path: Path, rules: Rules, oracle: Oracle, folder: Path) -> Position
 def test_sets(folder: Path, rules: Rules, kept_in: Path) -> list[PositionSet]:
     """The six sets with their answers. Raises `UsageError` where a set or the solver is missing."""
     if missing := [f"Test_{name}" for name in SETS if not (folder / f"Test_{name}").is_file()]:
-        expected = f"expected AlphaZero.jl's test sets, Test_{SETS[0]} to Test_{SETS[-1]}"
+        expected = "expected AlphaZero.jl's test sets, from games/connect-four/benchmark in its repository"
         raise UsageError(f"--positions {folder}: found no {', '.join(missing)} there; {expected}")
     kept_in.mkdir(parents=True, exist_ok=True)
     oracle = open_oracle(rules)

@@ -27,7 +27,8 @@ from rich.table import Table
 from timed_training import SELFPLAY, train
 
 from selfplay.coordinator.suggested import preset_name
-from selfplay.rundir.layout import RunLayout
+from selfplay.network.card import read_onnx_card
+from selfplay.rundir.layout import RunLayout, inference_twin
 
 GAMES = ("othello:size=6", "gomoku:size=9", "hex:size=7", "breakthrough:rows=6,columns=6", "kalah", "dots")
 OPPONENT = "rollout:1000"
@@ -36,11 +37,13 @@ PROMISED = 0.75  # against OPPONENT
 
 def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train, then play the match; what was found is kept in the folder."""
-    rival: Path | None = arguments.rival
-    opponent = str(rival / preset_name(game) / "model.pt") if rival else OPPONENT
-    kept = folder / f"match_{arguments.simulations}{f'_{rival.resolve().name}' if rival else ''}.json"
-    changed = [word for setting in arguments.set for word in ("--set", setting)]
+    changed = [f"--set={setting}" for setting in arguments.set]
     spent = train(folder, [game, "--seed", str(arguments.seed), *changed], minutes=arguments.minutes)
+    opponent, kept = OPPONENT, folder / f"match_{arguments.simulations}.json"
+    if arguments.rival:
+        model = arguments.rival / preset_name(game) / "model.pt"
+        met = read_onnx_card(inference_twin(model)).fingerprint
+        opponent, kept = str(model), folder / f"match_{arguments.simulations}_{met[:12]}.json"
     if not kept.exists():
         command = [str(SELFPLAY), "arena", str(folder / "model.pt"), opponent, "--games", str(arguments.games)]
         command += ["--simulations", str(arguments.simulations), "--json"]
@@ -60,9 +63,9 @@ def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
 
 def report(rows: list[dict[str, Any]], console: Console, *, opponent: str) -> None:
     """The table for people."""
-    promises = opponent == OPPONENT
+    promised = [f">= {PROMISED}"] if opponent == OPPONENT else []
     table = Table(title=f"Score against {opponent}", box=SIMPLE_HEAD)
-    for column in ("game", "minutes", "rounds", "games", "score", "95 % interval", *["promised"] * promises):
+    for column in ("game", "minutes", "rounds", "games", "score", "95 % interval", *(["promised"] if promised else [])):
         table.add_column(column, justify="left" if column == "game" else "right", no_wrap=True)
     for row in rows:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
@@ -74,7 +77,7 @@ def report(rows: list[dict[str, Any]], console: Console, *, opponent: str) -> No
             str(row["games"]),
             f"{row['score']:.3f}",
             interval,
-            *[f">= {PROMISED}"] * promises,
+            *promised,
         )
     console.print(table)
 
@@ -91,6 +94,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as `selfplay train` takes it")
     parser.add_argument("--rival", type=Path, metavar="FOLDER", help="--out of another such command: meet its models")
     arguments = parser.parse_args()
+    if arguments.rival and arguments.rival.resolve() == arguments.out.resolve():
+        parser.error("--rival is --out: models would meet themselves")
     for game in arguments.only or GAMES:
         if arguments.rival and not (arguments.rival / preset_name(game) / "model.pt").exists():
             parser.error(f"no {preset_name(game)}/model.pt in {arguments.rival}: train {game} there first, with --out")
