@@ -99,7 +99,7 @@ def matches(rules: Rules, evaluators: Mapping[str, Evaluator], games: int) -> li
 def int8(layout: RunLayout, games: int) -> dict[str, Any]:
     """The newest model in 8 bits against itself in 32."""
     rules = load_rules(settings_of_run(layout.settings).game.name)
-    number = max(layout.rounds_with_models())
+    number = layout.newest_round()
     checkpoint = load_checkpoint(layout.model(number))
     with tempfile.TemporaryDirectory() as folder:
         evaluators = {
@@ -130,7 +130,7 @@ def bfloat16(layout: RunLayout, games: int) -> dict[str, Any]:
     """Models of all rounds' windows in both precisions of training, against each other."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
-    rounds = max(layout.rounds_with_models())
+    rounds = layout.newest_round()
     playing = PlayingModels(layout, ModelsOnDisk(layout), settings.selfplay)
     identity = RunIdentity.of(settings, rules, playing.plays)
     found: dict[str, Any] = {}
@@ -165,7 +165,7 @@ def proofs(layout: RunLayout, games: int) -> dict[str, Any]:
     """What certain results are worth to the newest model: evaluations in self-play, and matches against itself."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
-    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    network = OnnxEvaluator(inference_twin(layout.model(layout.newest_round())))
     variants = {
         "no proofs": {"win_in_one": False, "solver": False},
         "wins in one": {"win_in_one": True, "solver": False},
@@ -207,7 +207,7 @@ def images(layout: RunLayout, games: int) -> dict[str, Any]:
     """What it brings to ask the newest model about one image of each position: evaluations, and matches."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
-    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    network = OnnxEvaluator(inference_twin(layout.model(layout.newest_round())))
     evaluators: dict[str, Evaluator] = {"one image": network, "as they are": AsTheyAre(network)}
     needed = {name: evaluations_per_ply(name, rules, each, settings.search) for name, each in evaluators.items()}
     saved = 1.0 - needed["one image"] / needed["as they are"]
@@ -233,7 +233,7 @@ def gumbel(layout: RunLayout, games: int) -> dict[str, Any]:
     """The newest model with Gumbel search against itself with PUCT, at equal simulations."""
     settings = settings_of_run(layout.settings)
     rules = load_rules(settings.game.name)
-    network = OnnxEvaluator(inference_twin(layout.model(max(layout.rounds_with_models()))))
+    network = OnnxEvaluator(inference_twin(layout.model(layout.newest_round())))
     found = []
     for scale in (0.1, 0.3, 1.0):
         for simulations in (8, 32, 128):

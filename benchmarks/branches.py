@@ -88,7 +88,7 @@ def learnt(
         shutil.rmtree(layout.root, ignore_errors=True)
         branch_off(run, arguments.round, settings, layout)
     spent = train(folder, [], minutes=arguments.minutes)
-    newest = max(layout.rounds_with_models())  # may be trained and not published yet
+    newest = layout.newest_round()  # may be trained and not published yet
     player = open_model(layout.model(newest), rules, simulations=None)
     measured = shares(player, rules, sets, (0, arguments.simulations))
     found = {"seconds": round(spent.seconds), "rounds": newest, "sets": measured}

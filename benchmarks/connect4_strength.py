@@ -130,7 +130,7 @@ def main() -> None:
         for number in rounds_on_the_way(layout, arguments.points):
             player = open_model(layout.model(number), rules, simulations=None)
             curve.append({"round": number, "sets": shares(player, rules, sets, ON_THE_WAY)})
-    rounds = max(layout.rounds_with_models())
+    rounds = layout.newest_round()
     report(f"selfplay, {spent.seconds / 60:.1f} minutes, round {rounds}", newest, curve)
     found = {
         "seconds": round(spent.seconds),

@@ -130,7 +130,7 @@ def one_run(
     asked = ["connect4", "--preset", PRESET, "--seed", str(seed), *(f"--set={change}" for change in changes)]
     spent = train(folder, asked, minutes=arguments.minutes)
     measured = shares(open_model(folder / "model.pt", rules, simulations=None), rules, sets, (0, 64))
-    rounds = max(RunLayout(folder / "data").rounds_with_models())
+    rounds = RunLayout(folder / "data").newest_round()
     return {"settings": changes, "seed": seed, "seconds": round(spent.seconds), "rounds": rounds, "sets": measured}
 
 
@@ -160,7 +160,7 @@ def targets(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the newest round's games say of positions, what they teach, and what the model says, against the truth."""
     layout = RunLayout(arguments.data)
     settings = settings_of_run(layout.settings)
-    rules, newest = load_rules(settings.game.name), max(layout.rounds_with_models())
+    rules, newest = load_rules(settings.game.name), layout.newest_round()
     oracle, rng = open_oracle(rules), np.random.default_rng(0)
     games = [game for path in layout.batch_files() for game in games_of(path, newest)]
     rows: list[tuple[int, float, float, float, int]] = []
@@ -201,7 +201,7 @@ def resignation(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the newest round's games would have saved, and how often who resigned would not have lost: AlphaGo Zero kept
     that below 5 % (Silver et al. 2017, Methods: Self-play)."""
     layout = RunLayout(arguments.data)
-    rules, newest = load_rules(settings_of_run(layout.settings).game.name), max(layout.rounds_with_models())
+    rules, newest = load_rules(settings_of_run(layout.settings).game.name), layout.newest_round()
     games = [game for path in layout.batch_files() for game in games_of(path, newest)]
     movers = [rules.replay(game.moves)[1].to_move[:-1] for game in games]
     table = Table(title=f"Resignation in {len(games):,} games of round {newest}", box=SIMPLE_HEAD)

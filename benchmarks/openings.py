@@ -121,7 +121,7 @@ def main() -> None:
         parser.error(f"--count {arguments.count}: expected 1 or more")
     if (name := settings_of_run(layout.settings).game.name) != "connect4":
         parser.error(f"{arguments.data} is a run of {name}, expected one of connect4, which can be solved")
-    number = arguments.round if arguments.round is not None else max(layout.rounds_with_models())
+    number = arguments.round if arguments.round is not None else layout.newest_round()
     found = measured(layout, number, arguments.count, np.random.default_rng(arguments.seed))
     json.dump({"machine": facts(), "round": number, "count": arguments.count, "openings": found}, sys.stdout, indent=1)
     print()

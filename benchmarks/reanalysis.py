@@ -103,7 +103,7 @@ def window_files(run: RunLayout) -> tuple[list[Path], list[Path]]:
     for path in track(run.batch_files(), "reading", console=console, transient=True):
         batch = read_batch(path)
         files[path] = (batch.round, sum(len(plies_to_learn(game)) for game in batch.games))
-    newest = max(run.rounds_with_models())
+    newest = run.newest_round()
     wanted = window_size(sum(count for _, count in files.values()), settings.training)
     first, gathered = newest + 1, 0
     while first > 1 and gathered < wanted:
@@ -135,7 +135,7 @@ def main() -> None:
         copied = copy.root / path.relative_to(run.root)
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copied)
-    model, began = run.model(max(run.rounds_with_models())), time.monotonic()
+    model, began = run.model(run.newest_round()), time.monotonic()
     with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as cores:
         jobs = [
             cores.submit(search_anew, path, copy.root / path.relative_to(run.root), settings.game.name, model, search)

@@ -214,7 +214,7 @@ def main() -> None:
         spent = train(folder, asked(size), minutes=arguments.minutes)
         layouts[size] = layout = RunLayout(folder / "data")
         flops = compute_by_round(size, layout, plan)
-        rounds = max(layout.rounds_with_models())
+        rounds = layout.newest_round()
         points += [Point(size, number, flops[number]) for number in doubling(rounds)]
         runs.append(
             {

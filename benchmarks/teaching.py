@@ -54,7 +54,7 @@ class Games:
         identity = RunIdentity.of(settings, rules, playing.plays)
         self.pool = TrainingDataPool(lambda: layout.batch_files, identity, settings.training, future=True)
         self.pool.collect()
-        self.round = max(layout.rounds_with_models())
+        self.round = layout.newest_round()
         self.window = self.pool.window(self.round)
         self.positions = len(self.window.learnt)
 

@@ -45,10 +45,8 @@ class ModelsOfRun:
         return [NEWEST, *(f"round {number}" for number in reversed(rounds))] if rounds else []
 
     def path(self, name: str) -> Path:
-        rounds = self._layout.rounds_with_models()
-        if not rounds:
-            raise ModelError(f"{self._layout.models} holds no model yet: the first comes when the run starts")
-        by_name = {NEWEST: rounds[-1]} | {f"round {number}": number for number in rounds}
+        newest, rounds = self._layout.newest_round(), self._layout.rounds_with_models()
+        by_name = {NEWEST: newest} | {f"round {number}": number for number in rounds}
         if name not in by_name:
             raise ModelError(f"there is no model {name!r}; there are rounds {rounds[0]} to {rounds[-1]}")
         return self._layout.model(by_name[name])

@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfplay.errors import ModelError
+
 
 @dataclass(frozen=True)
 class RunLayout:
@@ -104,6 +106,17 @@ class RunLayout:
     def rounds_with_models(self) -> list[int]:
         """Rounds whose checkpoint and inference twin are both there."""
         return whole_rounds(_names(self.models))
+
+    def newest_round(self) -> int:
+        """The highest of these.
+
+        Raises:
+            ModelError: there is none.
+        """
+        rounds = self.rounds_with_models()
+        if not rounds:
+            raise ModelError(f"{self.models} holds no model yet: the first comes when `selfplay train` starts the run")
+        return rounds[-1]
 
 
 def _names(folder: Path) -> list[str]:

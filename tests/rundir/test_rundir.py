@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from selfplay.errors import RunError
+from selfplay.errors import ModelError, RunError
 from selfplay.network.checkpoint import save_checkpoint, untrained
 from selfplay.rundir.event_types import Started, Stopped
 from selfplay.rundir.events import LONGEST_LINE, EventLog, EventReader
@@ -38,8 +38,14 @@ def test_a_round_counts_when_model_and_twin_are_there(tmp_path, tictactoe, small
     save_checkpoint(checkpoint, layout.model(0))
     layout.model(1).write_bytes(b"")
     assert layout.rounds_with_models() == [0]
+    assert layout.newest_round() == 0
     assert models.fingerprint(0) == checkpoint.card.fingerprint
     assert models.fingerprint(1) is None
+
+
+def test_a_folder_without_any_model_has_no_newest_round(tmp_path):
+    with pytest.raises(ModelError, match="models holds no model yet"):
+        RunLayout(tmp_path).newest_round()
 
 
 def test_a_held_run_names_its_holder_and_a_dead_holder_holds_nothing(tmp_path):
