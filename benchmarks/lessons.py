@@ -29,7 +29,7 @@ from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from teaching import Course, Games, fresh, judge, taught, usual_loss
+from teaching import Course, Games, fresh, judge, steps_within, taught, usual_loss
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -214,7 +214,8 @@ def main() -> None:
     batches = partial(pages, games, surprises(layout, games, rules))
     for name in arguments.only or LESSONS:
         kind, course = kind_for(LESSONS[name], shape), Course(batches, loss=LESSONS[name].loss)
-        network, done = taught(partial(fresh, kind, shape), course, minutes=arguments.minutes)
+        make = partial(fresh, kind, shape)
+        network, done = taught(make, course, steps=steps_within(make, course, minutes=arguments.minutes))
         found[name] = {**done, **judge(network, rules, sets)}
         console.print(table_of(found))
     about = {"round": games.round, "window": games.positions, "minutes": arguments.minutes}

@@ -2,15 +2,16 @@
 
     python benchmarks/networks.py --data data --positions FOLDER
     python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --only "5 x 64" "6 x 64 bottleneck"
+    python benchmarks/networks.py --data data --positions FOLDER --steps 1000 --only "4 x 64, end foretold"
     python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --optimizers
     python benchmarks/networks.py --data data --positions FOLDER --minutes 2 --optimizers --average
 
 Takes the newest window of a run of Connect Four, and trains each network from nothing on it for so many minutes on all
 cores, with a step size that falls to nothing along a cosine; with `--average`, as runs do, which know no end: with one
-step size, and the moving average of the weights is judged. With `--optimizers` the same network is trained in several
-ways instead. Then: mistakes of the bare policy and squared error of the values, means over the six public test sets
-(see connect4_strength.py), samples/s in training and forward passes/s in play (64 positions at once, one core, ONNX
-Runtime in 8 and in 32 bits).
+step size, and the moving average of the weights is judged. With `--steps` each is trained for so many steps instead,
+however fast it or the machine is. With `--optimizers` the same network is trained in several ways. Then: mistakes of
+the bare policy and squared error of the values, means over the six public test sets (see connect4_strength.py),
+samples/s in training and forward passes/s in play (64 positions at once, one core, ONNX Runtime in 8 and in 32 bits).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from refusals import errors_in_a_line
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from teaching import Course, Games, Optimizer, fresh, judge, taught
+from teaching import Course, Games, Optimizer, fresh, judge, steps_within, taught
 from torch import Tensor, nn
 
 from selfplay.config import settings_of_run
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the run whose games are learnt")
     parser.add_argument("--positions", type=Path, required=True, help="folder of the test sets")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, each (default 3)")
+    parser.add_argument("--steps", type=int, help="of training, each, in place of minutes")
     parser.add_argument("--only", nargs="+", choices=sorted(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument(
         "--optimizers", action="store_true", help=f"one network, of --only or {OPTIMIZED}, by {', '.join(OPTIMIZERS)}"
@@ -199,14 +201,17 @@ def main() -> None:
         kind, sizes = NETWORKS[optimized if arguments.optimizers else name]
         shape = network_shape(rules.info, msgspec.structs.replace(NetworkSettings(), **sizes))
         course = Course(games.minibatches, optimizer)
-        network, done = taught(partial(fresh, kind, shape), course, minutes=arguments.minutes)
+        make = partial(fresh, kind, shape)
+        steps = arguments.steps or steps_within(make, course, minutes=arguments.minutes)
+        network, done = taught(make, course, steps=steps)
         speeds = play_speeds(network, rules) if kind is ResNet else None
         found[name] = {**done, "forward_passes_per_second": speeds, **judge(network, rules, sets)}
         console.print(table_of(found))
     about: dict[str, Any] = {"round": games.round, "window": games.positions}
     if arguments.optimizers:
         about["network"] = optimized
-    how = {"minutes": arguments.minutes, "average": arguments.average}
+    budget = {"steps": arguments.steps} if arguments.steps else {"minutes": arguments.minutes}
+    how = {**budget, "average": arguments.average}
     json.dump({"machine": facts(), **about, **how, "networks": found}, sys.stdout, indent=1)
     print()
 

@@ -7,8 +7,8 @@ Searches every position of the newest window again, as self-play searches a game
 run with these policies and root values in place of those of the time; moves and outcomes stay. What other benchmarks
 make of the copy, beside what they make of the run, is what fresh targets are worth:
 
-    python benchmarks/networks.py --data data --positions FOLDER --only "4 x 64, end foretold"
-    python benchmarks/networks.py --data searched_anew --positions FOLDER --only "4 x 64, end foretold"
+    python benchmarks/networks.py --data data --positions FOLDER --steps 1000 --only "4 x 64, end foretold"
+    python benchmarks/networks.py --data searched_anew --positions FOLDER --steps 1000 --only "4 x 64, end foretold"
 
 Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model", appendix H:
 Reanalyze. Letters: n positions.

@@ -86,11 +86,14 @@ def fresh(kind: Callable[[NetworkShape], ResNet], shape: NetworkShape) -> ResNet
     return kind(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stub gap
 
 
-def taught(make: Callable[[], ResNet], course: Course, *, minutes: float) -> tuple[ResNet, dict[str, int]]:
-    """A network after so many minutes of a course, and what these held."""
+def steps_within(make: Callable[[], ResNet], course: Course, *, minutes: float) -> int:
+    """How many steps of a course fit into so many minutes, by the first few."""
     trial = fit(make(), course, SPEED_STEPS)
-    step_seconds = np.median(trial[SPEED_STEPS // 2 :])
-    steps = max(1, round(60 * minutes / step_seconds))
+    return max(1, round(60 * minutes / float(np.median(trial[SPEED_STEPS // 2 :]))))
+
+
+def taught(make: Callable[[], ResNet], course: Course, *, steps: int) -> tuple[ResNet, dict[str, int]]:
+    """A network after so many steps of a course, and what these took."""
     network = make()
     spent = fit(network, course, steps)
     size = len(next(course.batches(1)).planes)

@@ -2,6 +2,8 @@
 are.
 
 Read off the presets, whose games were tuned: they are where to start, not the best there is. A function of the rules.
+Even openings and the end foretold, which Connect Four owes much to, are not among them: in other games they are no sure
+gain (docs/ablations.md, "Other games").
 """
 
 from __future__ import annotations
