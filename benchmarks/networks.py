@@ -188,6 +188,8 @@ def main() -> None:
     )
     parser.add_argument("--average", action="store_true", help="one step size; judge the moving average of the weights")
     arguments = parser.parse_args()
+    if arguments.steps is not None and arguments.steps < 1:
+        parser.error(f"--steps {arguments.steps}: expected at least 1")
     if arguments.optimizers and len(arguments.only or []) > 1:
         parser.error("--optimizers trains one network: name one with --only")
     optimized = (arguments.only or [OPTIMIZED])[0]
