@@ -21,9 +21,10 @@ here = {"rank": -1, "step": 0}
 
 def fault():
     """The fault that is due here and now, if any."""
-    if not ORDER.exists():
+    try:
+        kind, number, step = ORDER.read_text().split()
+    except FileNotFoundError:  # or taken away by the other rank, whose fault it was
         return ""
-    kind, number, step = ORDER.read_text().split()
     if (int(number), int(step)) != (here["rank"], here["step"]):
         return ""
     return kind
