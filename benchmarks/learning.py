@@ -53,7 +53,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "search.opening_choices=1",
     ),
     "any opening": ("search.opening_choices=1",),
-    "half of the openings any": ("search.opening_any_share=0.5",),
     "the most even of eight openings": ("search.opening_choices=8",),
     "openings to 16 plies": ("search.opening_plies=16", "search.opening_draws=1"),
     "no random openings": ("search.temperature_plies=6", "search.opening_share=0"),

@@ -191,15 +191,6 @@ class SearchSettings(Group, frozen=True):
             le=1024,
         ),
     ] = 1
-    opening_any_share: Annotated[
-        float,
-        Meta(
-            description="share of these games whose opening is any, however it looks: where all are chosen, positions "
-            "are not met that the network wrongly takes for decided",
-            ge=0,
-            le=1,
-        ),
-    ] = 0.0
     opening_policy: Annotated[
         float,
         Meta(

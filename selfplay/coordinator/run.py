@@ -144,7 +144,9 @@ def _model_there(path: Path) -> tuple[ModelCard | None, Tree]:
     """Card and network settings of the model that a new run starts from, if there is one."""
     if not path.exists():
         return None, {}
-    from selfplay.network.checkpoint import load_checkpoint  # brings torch: only where there is something to read
+    from selfplay.network.checkpoint import (
+        load_checkpoint,
+    )  # brings torch: only where there is something to read
 
     checkpoint = load_checkpoint(path)
     return checkpoint.card, to_tree(checkpoint.settings)["network"]

@@ -1,7 +1,6 @@
 """Where games begin: at the start, or after some plies that chance draws, so that many kinds of positions are met.
 
-Chance takes any legal action, or what the network would play; of several such openings the most even one is taken, or
-in a share of the games any.
+Chance takes any legal action, or what the network would play; of several such openings the most even one is taken.
 A function of (model, settings, generator). Knows nothing of searches. Letters: n openings, A actions.
 """
 
@@ -34,9 +33,9 @@ class Openings:
         plies = self._draw_plies(rng)
         if plies == 0:
             return random_opening(self._rules, 0, rng)
-        walk = self._likely_openings if _happens(self._settings.opening_policy, rng) else self._random_openings
-        choices = 1 if _happens(self._settings.opening_any_share, rng) else self._settings.opening_choices
-        return self._most_even(walk(plies, choices, rng))
+        is_likely = self._settings.opening_policy > 0.0 and rng.random() < self._settings.opening_policy
+        walk = self._likely_openings if is_likely else self._random_openings
+        return self._most_even(walk(plies, rng))
 
     def _draw_plies(self, rng: np.random.Generator) -> int:
         settings = self._settings
@@ -44,14 +43,14 @@ class Openings:
             return 0
         return min(int(rng.integers(1, settings.opening_plies + 1)) for _ in range(settings.opening_draws))
 
-    def _random_openings(self, plies: int, count: int, rng: np.random.Generator) -> list[Opening]:
-        """So many [n], all legal actions alike."""
-        return [random_opening(self._rules, plies, rng) for _ in range(count)]
+    def _random_openings(self, plies: int, rng: np.random.Generator) -> list[Opening]:
+        """As many as there is a choice of [n], all legal actions alike."""
+        return [random_opening(self._rules, plies, rng) for _ in range(self._settings.opening_choices)]
 
-    def _likely_openings(self, plies: int, count: int, rng: np.random.Generator) -> list[Opening]:
-        """So many [n], their actions drawn from the network's policy: "policy initialization" of KataGo (Wu 2019,
+    def _likely_openings(self, plies: int, rng: np.random.Generator) -> list[Opening]:
+        """As many [n], their actions drawn from the network's policy: "policy initialization" of KataGo (Wu 2019,
         appendix D). A game that is over by then is drawn anew at random."""
-        rules = self._rules
+        rules, count = self._rules, self._settings.opening_choices
         states, moves = rules.start(count), np.empty((count, 0), np.int32)
         for _ in range(plies):
             actions = self._likely_actions(Positions.of(rules, states), rng)
@@ -80,8 +79,3 @@ class Openings:
         states = np.concatenate([opening.state for opening in openings])
         values = self._evaluator.glance(Positions.of(self._rules, states)).values
         return openings[int(np.abs(values).argmin())]
-
-
-def _happens(share: float, rng: np.random.Generator) -> bool:
-    """Whether a game is one of this share of all; nothing is drawn where that is none."""
-    return share > 0.0 and rng.random() < share

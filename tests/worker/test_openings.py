@@ -53,14 +53,6 @@ def test_of_several_openings_the_most_even_is_played(connect4):
     assert abs(mean - 0.2) < 4 * 0.16 / np.sqrt((lengths > 2).sum())
 
 
-def test_a_share_of_the_openings_is_played_however_it_looks(connect4):
-    """A uniform number is 0.5 on average, deviation 0.29; the least of four is 0.2."""
-    openings = drawn(connect4, 400, opening_plies=9, opening_choices=4, opening_any_share=0.75)
-    states = np.concatenate([opening.state for opening in openings if len(opening.moves) > 2])
-    doubts = np.abs(HashEvaluator().evaluate(Positions.of(connect4, states)).values)
-    assert abs(doubts.mean() - (0.75 * 0.5 + 0.25 * 0.2)) < 4 * 0.29 / np.sqrt(len(doubts))
-
-
 def test_plies_are_as_likely_as_the_network_holds_them(connect4):
     openings = drawn(connect4, 700, Leaning(1, 0, 2, 0, 3, 0, 1), opening_plies=6, opening_policy=1.0)
     first = np.bincount([opening.moves[0] for opening in openings], minlength=7) / 700
