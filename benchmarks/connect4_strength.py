@@ -124,13 +124,12 @@ def main() -> None:
     asked = ["connect4", "--preset", arguments.preset, "--seed", str(arguments.seed), "--workers", arguments.workers]
     spent = train(folder, [*asked, *(f"--set={each}" for each in arguments.set)], minutes=arguments.minutes)
     layout = RunLayout(folder / "data")
-    curve = []
+    curve, rounds = [], layout.newest_round()  # may be trained and not published yet
     with console.status("measuring"):
-        newest = shares(open_model(folder / "model.pt", rules, simulations=None), rules, sets, SIMULATIONS)
+        newest = shares(open_model(layout.model(rounds), rules, simulations=None), rules, sets, SIMULATIONS)
         for number in rounds_on_the_way(layout, arguments.points):
             player = open_model(layout.model(number), rules, simulations=None)
             curve.append({"round": number, "sets": shares(player, rules, sets, ON_THE_WAY)})
-    rounds = layout.newest_round()
     report(f"selfplay, {spent.seconds / 60:.1f} minutes, round {rounds}", newest, curve)
     found = {
         "seconds": round(spent.seconds),

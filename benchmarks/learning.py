@@ -129,8 +129,9 @@ def one_run(
     folder.mkdir(parents=True, exist_ok=True)
     asked = ["connect4", "--preset", PRESET, "--seed", str(seed), *(f"--set={change}" for change in changes)]
     spent = train(folder, asked, minutes=arguments.minutes)
-    measured = shares(open_model(folder / "model.pt", rules, simulations=None), rules, sets, (0, 64))
-    rounds = RunLayout(folder / "data").newest_round()
+    layout = RunLayout(folder / "data")
+    rounds = layout.newest_round()  # may be trained and not published yet
+    measured = shares(open_model(layout.model(rounds), rules, simulations=None), rules, sets, (0, 64))
     return {"settings": changes, "seed": seed, "seconds": round(spent.seconds), "rounds": rounds, "sets": measured}
 
 
