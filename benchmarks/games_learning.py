@@ -28,7 +28,7 @@ from timed_training import SELFPLAY, train
 
 from selfplay.coordinator.suggested import preset_name
 from selfplay.network.card import read_onnx_card
-from selfplay.rundir.layout import RunLayout, inference_twin
+from selfplay.rundir.layout import inference_twin
 
 GAMES = ("othello:size=6", "gomoku:size=9", "hex:size=7", "breakthrough:rows=6,columns=6", "kalah", "dots")
 OPPONENT = "rollout:1000"
@@ -39,13 +39,14 @@ def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
     """Train, then play the match; what was found is kept in the folder."""
     changed = [f"--set={setting}" for setting in arguments.set]
     spent = train(folder, [game, "--seed", str(arguments.seed), *changed], minutes=arguments.minutes)
+    own = folder / "model.pt"
     opponent, kept = OPPONENT, folder / f"match_{arguments.simulations}.json"
     if arguments.rival:
         model = arguments.rival / preset_name(game) / "model.pt"
         met = read_onnx_card(inference_twin(model)).fingerprint
         opponent, kept = str(model), folder / f"match_{arguments.simulations}_{met[:12]}.json"
     if not kept.exists():
-        command = [str(SELFPLAY), "arena", str(folder / "model.pt"), opponent, "--games", str(arguments.games)]
+        command = [str(SELFPLAY), "arena", str(own), opponent, "--games", str(arguments.games)]
         command += ["--simulations", str(arguments.simulations), "--json"]
         kept.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     match = json.loads(kept.read_text())
@@ -53,7 +54,7 @@ def measure(game: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
         "game": game,
         "seconds": round(spent.seconds),
         "seconds_stolen": round(spent.stolen),
-        "rounds": RunLayout(folder / "data").newest_round(),
+        "rounds": read_onnx_card(inference_twin(own)).round,  # a newer one may be trained and not published
         "games": match["games"],
         "score": round(match["score"], 3),
         "low": round(match["low"], 3),
